@@ -1,0 +1,130 @@
+"""The record of what operators did, tried and were refused (table console.audit)."""
+
+import getpass
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from db.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who sits at the terminal. The database role is added by the database itself."""
+
+    os_user: str
+    ssh_source: str | None  # address of the SSH client; None on a local terminal
+
+    @classmethod
+    def from_environment(cls) -> "Actor":
+        """The login behind sudo, and the client end of SSH_CONNECTION."""
+        ssh = os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_CLIENT") or ""
+        return cls(os.environ.get("SUDO_USER") or getpass.getuser(), ssh.split()[0] if ssh.split() else None)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One operation, done or not. `before` and `after` hold the changed fields keyed by subject."""
+
+    seq: int
+    operation_id: UUID
+    at: datetime
+    action: str
+    subjects: tuple[str, ...]
+    os_user: str
+    ssh_source: str | None
+    db_role: str
+    reason: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    outcome: str  # done, refused, stale, failed, abandoned
+    message: str | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subjects", tuple(self.subjects))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be written about one operation."""
+
+    operation_id: UUID
+    action: str
+    subjects: tuple[str, ...]
+    actor: Actor
+    reason: str
+    outcome: str
+    message: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+async def write(connection: Connection, entry: Entry) -> bool:
+    """Adds the entry inside the caller's transaction; False when this operation id is on record already.
+
+    While another transaction holds the same id uncommitted, this waits for its end: that is what makes the
+    marker of an unanswered commit safe.
+    """
+    cursor = await connection.execute(
+        """INSERT INTO console.audit
+               (operation_id, action, subjects, os_user, ssh_source, reason, before, after, outcome, message)
+           VALUES (%(operation_id)s, %(action)s, %(subjects)s, %(os_user)s, %(ssh_source)s, %(reason)s,
+                   %(before)s, %(after)s, %(outcome)s, %(message)s)
+           ON CONFLICT (operation_id) DO NOTHING""",
+        {
+            "operation_id": entry.operation_id,
+            "action": entry.action,
+            "subjects": list(entry.subjects),
+            "os_user": entry.actor.os_user,
+            "ssh_source": entry.actor.ssh_source,
+            "reason": entry.reason,
+            "before": None if entry.before is None else Jsonb(entry.before),
+            "after": None if entry.after is None else Jsonb(entry.after),
+            "outcome": entry.outcome,
+            "message": entry.message,
+        },
+    )
+    return cursor.rowcount == 1
+
+
+_SELECT: LiteralString = """
+    SELECT seq, operation_id, at, action, subjects, os_user, ssh_source, db_role, reason,
+           before, after, outcome, message
+    FROM console.audit
+"""
+
+
+class Audit:
+    """Reads the record."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, operation_id: UUID) -> AuditRow | None:
+        """The row of one operation, or None when it is not on record."""
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(AuditRow))
+            await cursor.execute(_SELECT + " WHERE operation_id = %s", (operation_id,))
+            return await cursor.fetchone()
+
+    async def page(
+        self, *, subject: str | None = None, action: str | None = None, before: int | None = None, limit: int = 100
+    ) -> tuple[AuditRow, ...]:
+        """Newest first; `before` is the seq of the last row already shown."""
+        conditions: list[LiteralString] = ["true"]
+        if subject is not None:
+            conditions.append("subjects @> ARRAY[%(subject)s]")
+        if action is not None:
+            conditions.append("action = %(action)s")
+        if before is not None:
+            conditions.append("seq < %(before)s")
+        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY seq DESC LIMIT %(limit)s"
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(AuditRow))
+            await cursor.execute(query, {"subject": subject, "action": action, "before": before, "limit": limit})
+            return tuple(await cursor.fetchall())

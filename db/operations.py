@@ -1,0 +1,208 @@
+"""The single way anything is changed: an Operation, carried out by perform() with its audit row in one transaction."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import psycopg
+
+from db import audit
+from db.audit import Actor, Audit, Entry
+from db.changes import notify
+from db.database import Connection, Database
+from db.errors import DatabaseError, Denied, Refused, Stale, TimedOut, Unavailable, Uncertain
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an operation would do, as far as it can be known before doing it."""
+
+    title: str  # "Revoke key 0x0100607b"
+    verb: str  # the word on the button: "Revoke"
+    changes: tuple[str, ...]  # before -> after, a line each
+    consequences: tuple[str, ...]  # the blast radius, a line each
+    version: str  # hand it back in the operation: a change in between makes it Stale
+    typed_phrase: str | None = None  # to be typed by the operator when live traffic is hit
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What apply() did, for the audit row and the receipt. Mappings are keyed by subject ("key:42")."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    message: str
+
+
+class Operation(ABC):
+    """A frozen value that says what is to be changed; subclasses are dataclasses."""
+
+    action: ClassVar[str]  # "revoke-keys", as in the audit record
+    topic: ClassVar[str]  # what changed, for LISTEN: "keys"
+
+    @property
+    @abstractmethod
+    def subjects(self) -> tuple[str, ...]:
+        """What it touches: "key:2711124630", "customer:42"."""
+
+    @abstractmethod
+    async def preview(self, connection: Connection) -> Preview:
+        """Reads only. Raises Refused when the operation cannot be carried out as things stand."""
+
+    @abstractmethod
+    async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
+        """Locks, rechecks, changes. Raises Stale or Refused before changing anything."""
+
+
+class Outcome(StrEnum):
+    """How a try ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    STALE = "stale"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What came of an operation. `at` and `after` were read back from the database, so DONE is a fact."""
+
+    operation_id: UUID
+    outcome: Outcome
+    message: str
+    at: datetime | None = None
+    after: dict[str, Any] | None = None
+    subjects: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        return self.outcome is Outcome.DONE
+
+
+_OUTCOME_OF: dict[type[DatabaseError], Outcome] = {
+    Refused: Outcome.REFUSED,
+    Denied: Outcome.REFUSED,
+    Stale: Outcome.STALE,
+}
+REASON_LENGTH = range(3, 501)
+
+
+def checked_reason(reason: str) -> str:
+    """The reason without surrounding space. Raises Refused when it says nothing or too much."""
+    text = " ".join(reason.split())
+    if len(text) not in REASON_LENGTH:
+        raise Refused("the reason must have 3 to 500 characters; say why, so that the audit record can tell")
+    return text
+
+
+async def perform(
+    database: Database, operation: Operation, *, actor: Actor, reason: str, settle_s: float = 15.0
+) -> Receipt:
+    """Carries the operation out. Always returns a Receipt: how it ended and what did or did not happen.
+
+    A connection lost while committing is settled by operation id for up to `settle_s` seconds; after that the
+    receipt is UNCERTAIN. Nothing is ever tried twice.
+    """
+    attempt = _Attempt(database, operation, uuid4(), actor, reason)
+    try:
+        attempt = replace(attempt, reason=checked_reason(reason))
+        await attempt.carry_out()
+    except Uncertain as error:
+        return await attempt.settle(error, settle_s)
+    except DatabaseError as error:
+        outcome = _OUTCOME_OF.get(type(error), Outcome.FAILED)
+        return await attempt.record(outcome, f"{error}. Nothing was changed.")
+    return await attempt.read_back()
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One run of one operation under one operation id."""
+
+    database: Database
+    operation: Operation
+    operation_id: UUID
+    actor: Actor
+    reason: str
+
+    def entry(self, outcome: str, message: str, change: Change | None = None) -> Entry:
+        return Entry(
+            operation_id=self.operation_id,
+            action=self.operation.action,
+            subjects=self.operation.subjects,
+            actor=self.actor,
+            reason=self.reason,
+            outcome=outcome,
+            message=message,
+            before=change and change.before,
+            after=change and change.after,
+        )
+
+    def receipt(self, outcome: Outcome, message: str) -> Receipt:
+        return Receipt(self.operation_id, outcome, message, subjects=self.operation.subjects)
+
+    @property
+    def how_to_look(self) -> str:
+        return f"Look: opsdeck audit list --operation {self.operation_id}"
+
+    async def carry_out(self) -> None:
+        async with self.database.writing() as connection:
+            change = await self.operation.apply(connection, self.actor, self.reason)
+            await audit.write(connection, self.entry("done", change.message, change))
+            await notify(connection, self.operation.topic)
+            try:
+                await connection.commit()
+            except psycopg.OperationalError as error:
+                # No answer to COMMIT: the server may have written it or not.
+                raise Uncertain("the connection was lost while committing") from error
+
+    async def record(self, outcome: Outcome, message: str) -> Receipt:
+        """Puts a try that changed nothing on record too."""
+        try:
+            async with self.database.writing() as connection:
+                await audit.write(connection, self.entry(outcome.value, message))
+                await notify(connection, "audit")
+        except DatabaseError as error:
+            message += f" The try itself could not be put on record: {error}."
+        return self.receipt(outcome, message)
+
+    async def settle(self, cause: Uncertain, wait_s: float) -> Receipt:
+        """Finds out whether a commit that got no answer happened.
+
+        It writes an `abandoned` row under the same operation id. If that succeeds, the change did not happen and,
+        the id being unique, never will; if the id is taken, the change happened.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline, pause = clock() + wait_s, 0.2
+        while True:
+            try:
+                async with self.database.writing() as connection:
+                    abandoned = await audit.write(connection, self.entry("abandoned", f"{cause}; it did not happen"))
+            except (Unavailable, TimedOut):
+                if clock() + pause > deadline:
+                    message = (
+                        f"The connection was lost while committing: the change may have happened. {self.how_to_look}"
+                    )
+                    return self.receipt(Outcome.UNCERTAIN, message)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 2.0)
+                continue
+            if not abandoned:
+                return await self.read_back()
+            message = "The connection was lost while committing; the change did not happen. Nothing was changed."
+            return self.receipt(Outcome.FAILED, message)
+
+    async def read_back(self) -> Receipt:
+        try:
+            row = await Audit(self.database).find(self.operation_id)
+        except DatabaseError as error:
+            message = f"It was committed, but could not be read back: {error}. {self.how_to_look}"
+            return self.receipt(Outcome.UNCERTAIN, message)
+        if row is None or row.outcome != "done":
+            return self.receipt(Outcome.FAILED, f"The audit record does not show the change. {self.how_to_look}")
+        return replace(self.receipt(Outcome.DONE, row.message or ""), at=row.at, after=row.after)

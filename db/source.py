@@ -1,0 +1,81 @@
+"""The seam: everything the console may ask or change, and the values it gets back. Suiftly today."""
+
+from db.audit import Actor, Audit, AuditRow
+from db.database import Database
+from db.operations import Operation, Outcome, Preview, Receipt, perform
+from db.page import Page
+from db.suiftly.codes import TrafficClass, server_label
+from db.suiftly.control import Control, SystemControl
+from db.suiftly.customers import Customer, CustomerDetail, Customers, CustomerSearch
+from db.suiftly.customers import parse_search as parse_customer_search
+from db.suiftly.explain import Explanation, explain, mask_ip
+from db.suiftly.key_format import parse_fingerprint
+from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic
+from db.suiftly.keys import parse_search as parse_key_search
+from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
+from db.suiftly.operations.revoke_keys import RevokeKeys
+from db.suiftly.request_filter import FilterError, RequestFilter
+from db.suiftly.request_row import RequestRow
+from db.suiftly.requests import Batch, Cursor, History, Requests
+from db.suiftly.traffic import Attention, Overview, Traffic
+
+__all__ = [
+    "RECENT_MINUTES",
+    "Actor",
+    "ApiKey",
+    "Attention",
+    "AuditRow",
+    "Batch",
+    "Cursor",
+    "Customer",
+    "CustomerDetail",
+    "CustomerSearch",
+    "Explanation",
+    "FilterError",
+    "History",
+    "KeySearch",
+    "KeyTraffic",
+    "Operation",
+    "Outcome",
+    "Overview",
+    "Page",
+    "Preview",
+    "Receipt",
+    "RequestFilter",
+    "RequestRow",
+    "ResumeCustomer",
+    "RevokeKeys",
+    "Source",
+    "SuspendCustomer",
+    "SystemControl",
+    "TrafficClass",
+    "explain",
+    "mask_ip",
+    "parse_customer_search",
+    "parse_fingerprint",
+    "parse_key_search",
+    "server_label",
+]
+
+
+class Source:
+    """One database as the console sees it. Screens are handed this and know nothing below it."""
+
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
+        self.database = database
+        self.actor = actor or Actor.from_environment()
+        self.audit = Audit(database)
+        self.control = Control(database)
+        self.customers = Customers(database)
+        self.keys = Keys(database)
+        self.requests = Requests(database)
+        self.traffic = Traffic(database)
+
+    async def preview(self, operation: Operation) -> Preview:
+        """What the operation would do now. Raises Refused when it cannot be carried out."""
+        async with self.database.reading() as connection:
+            return await operation.preview(connection)
+
+    async def perform(self, operation: Operation, reason: str) -> Receipt:
+        """Carries it out as this operator. Always returns a receipt."""
+        return await perform(self.database, operation, actor=self.actor, reason=reason)

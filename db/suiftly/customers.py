@@ -1,0 +1,206 @@
+"""Customers: wallets with a status, services and money."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import LiteralString
+
+from psycopg.rows import class_row
+
+from db.database import Connection, Database
+from db.page import Page, page_of
+
+STATUSES = ("active", "suspended", "closed")
+MAX_ID = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One row of `customers`. Money is integer US cents; None stands for unknown, and for no limit in `max_monthly`."""
+
+    customer_id: int
+    wallet_address: str
+    escrow_contract_id: str | None
+    status: str
+    max_monthly_usd_cents: int | None
+    current_balance_usd_cents: int | None
+    current_month_charged_usd_cents: int | None
+    last_month_charged_usd_cents: int | None
+    current_month_start: date | None
+    created_at: datetime
+    updated_at: datetime
+    live_keys: int
+    version: str  # changes with every update of the row
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One row of `service_instances`."""
+
+    service_type: str
+    tier: str
+    is_enabled: bool
+    enabled_at: datetime | None
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """Metered usage of one UTC day. `charged_usd` is None while nothing of it is billed."""
+
+    day: date
+    requests: int
+    bytes: int
+    charged_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDetail:
+    """A customer with what stands around it."""
+
+    customer: Customer
+    services: tuple[Service, ...]
+    usage: tuple[UsageDay, ...]  # newest first
+    unpaid_bills: int
+    unpaid_usd_cents: int
+    ledger_usd_cents: int | None  # sum of ledger_entries, to hold against the cached balance
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerSearch:
+    """What a list of customers is narrowed to. Fields combine."""
+
+    customer_id: int | None = None
+    wallet_prefix: str | None = None
+    status: str | None = None
+
+
+def parse_search(text: str) -> CustomerSearch:
+    """Reads what an operator types: an id, a wallet or its beginning, a status, or several of them.
+
+    Raises ValueError with a sentence that names the word and the remedy.
+    """
+    search = CustomerSearch()
+    fields: dict[str, int | str] = {}
+    for word in text.split():
+        if word in STATUSES:
+            fields["status"] = word
+        elif re.fullmatch(r"\d+", word):
+            if not 1 <= int(word) <= MAX_ID:
+                raise ValueError(f"customer id {word} is out of range; ids go from 1 to {MAX_ID}")
+            fields["customer_id"] = int(word)
+        elif re.fullmatch(r"0x[0-9a-fA-F]{1,64}", word):
+            fields["wallet_prefix"] = word.lower()
+        else:
+            raise ValueError(f"cannot search customers for {word!r}; type an id, a wallet prefix (0x…) or a status")
+    return CustomerSearch(**fields) if fields else search  # type: ignore[arg-type]
+
+
+_SELECT: LiteralString = """
+    SELECT c.customer_id, c.wallet_address, c.escrow_contract_id, c.status, c.max_monthly_usd_cents,
+           c.current_balance_usd_cents, c.current_month_charged_usd_cents, c.last_month_charged_usd_cents,
+           c.current_month_start, c.created_at, c.updated_at,
+           (SELECT count(*) FROM api_keys k WHERE k.customer_id = c.customer_id AND k.is_active) AS live_keys,
+           c.xmin::text AS version
+    FROM customers c
+"""
+
+
+class Customers:
+    """Questions about customers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, search: CustomerSearch, *, after: Customer | None = None, limit: int = 100) -> Page[Customer]:
+        """The next rows after `after`: by id, or by wallet when a wallet prefix is searched."""
+        conditions: list[LiteralString] = ["true"]
+        if search.customer_id is not None:
+            conditions.append("c.customer_id = %(customer_id)s")
+        if search.status is not None:
+            conditions.append("c.status = %(status)s")
+        order: LiteralString = "c.customer_id"
+        if search.wallet_prefix is not None:
+            # ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
+            conditions.append("c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ %(prefix)s || 'g'")
+            order = "c.wallet_address USING ~<~"
+        if after is not None:
+            conditions.append(
+                "c.wallet_address ~>~ %(after_wallet)s"
+                if search.wallet_prefix is not None
+                else "c.customer_id > %(after_id)s"
+            )
+        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY " + order + " LIMIT %(limit)s"
+        parameters = {
+            "customer_id": search.customer_id,
+            "status": search.status,
+            "prefix": search.wallet_prefix,
+            "after_id": after and after.customer_id,
+            "after_wallet": after and after.wallet_address,
+            "limit": limit + 1,
+        }
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(Customer))
+            await cursor.execute(query, parameters)
+            return page_of(await cursor.fetchall(), limit)
+
+    async def find(self, customer_id: int) -> Customer | None:
+        """One customer, or None."""
+        page = await self.page(CustomerSearch(customer_id=customer_id), limit=1)
+        return page.rows[0] if page.rows else None
+
+    async def detail(self, customer_id: int) -> CustomerDetail | None:
+        """A customer with services, two weeks of metered usage and money, all of one instant; None when unknown."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            cursor = connection.cursor(row_factory=class_row(Customer))
+            await cursor.execute(_SELECT + " WHERE c.customer_id = %(id)s", {"id": customer_id})
+            customer = await cursor.fetchone()
+            if customer is None:
+                return None
+            bills, cents, ledger = await _money(connection, customer_id)
+            return CustomerDetail(
+                customer=customer,
+                services=tuple(await _services(connection, customer_id)),
+                usage=tuple(await _usage(connection, customer_id)),
+                unpaid_bills=bills,
+                unpaid_usd_cents=cents,
+                ledger_usd_cents=ledger,
+            )
+
+
+async def _services(connection: Connection, customer_id: int) -> Sequence[Service]:
+    cursor = connection.cursor(row_factory=class_row(Service))
+    await cursor.execute(
+        """SELECT service_type, tier, is_enabled, enabled_at, disabled_at
+           FROM service_instances WHERE customer_id = %s ORDER BY service_type""",
+        (customer_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def _usage(connection: Connection, customer_id: int) -> Sequence[UsageDay]:
+    cursor = connection.cursor(row_factory=class_row(UsageDay))
+    await cursor.execute(
+        """SELECT (window_start AT TIME ZONE 'UTC')::date AS day, sum(request_count)::bigint AS requests,
+                  coalesce(sum(bytes_transferred), 0)::bigint AS bytes, sum(charged_amount) AS charged_usd
+           FROM usage_records
+           WHERE customer_id = %s AND window_start >= date_trunc('day', now(), 'UTC') - interval '13 days'
+           GROUP BY 1 ORDER BY 1 DESC""",
+        (customer_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def _money(connection: Connection, customer_id: int) -> tuple[int, int, int | None]:
+    cursor = await connection.execute(
+        """SELECT (SELECT count(*) FROM billing_records b
+                   WHERE b.customer_id = %(id)s AND b.status IN ('pending', 'failed')),
+                  (SELECT coalesce(sum(b.amount_usd_cents), 0)::bigint FROM billing_records b
+                   WHERE b.customer_id = %(id)s AND b.status IN ('pending', 'failed')),
+                  (SELECT sum(l.amount_usd_cents)::bigint FROM ledger_entries l WHERE l.customer_id = %(id)s)""",
+        {"id": customer_id},
+    )
+    row = await cursor.fetchone()
+    return (row[0], row[1], row[2]) if row else (0, 0, None)

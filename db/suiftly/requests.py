@@ -1,0 +1,122 @@
+"""The request log: what was committed since, and pages back in time."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from typing import LiteralString
+
+from psycopg.rows import args_row
+
+from db.capture import current_snapshot, rows_since
+from db.database import Connection, Database
+from db.suiftly.request_filter import RequestFilter
+from db.suiftly.request_row import RequestRow
+
+# host() because building address objects costs more than decoding the other 22 columns together.
+_COLUMNS: LiteralString = """
+    timestamp, customer_id, path_prefix, config_hex, network, server_id, service_type, api_key_fp, fe_type,
+    traffic_type, event_type, host(client_ip), key_metadata, status_code, bytes_sent, time_total, time_request,
+    time_queue, time_connect, time_response, backend_id, termination_state, repeat
+"""
+_WINDOW: LiteralString = " timestamp >= %(window_start)s AND timestamp < %(window_end)s AND "
+# A page ends with all rows of its last instant: the log has no row number, so this is what makes pages meet exactly.
+_NEWEST: LiteralString = " ORDER BY timestamp DESC FETCH FIRST %(limit)s ROWS WITH TIES"
+
+_FIRST_WINDOW = timedelta(seconds=5)
+_WIDEST_WINDOW = timedelta(hours=1)
+RETENTION = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a tail stands: every row committed before `snapshot` was delivered, none after."""
+
+    snapshot: str
+    filter: RequestFilter
+    at: datetime  # the database's clock when the snapshot was taken
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """New rows, oldest first, and where to go on."""
+
+    rows: list[RequestRow]
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Rows back in time, newest first. The next page ends before `reached`; `complete` when the bound was reached."""
+
+    rows: list[RequestRow]
+    reached: datetime
+    complete: bool
+
+
+class Requests:
+    """Reads haproxy_raw_logs. Every query has a bound: by transaction id or by time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, wanted: RequestFilter, *, recent: int = 200, within: timedelta = timedelta(minutes=15)
+    ) -> Batch:
+        """The latest rows and a cursor that continues exactly behind them: both of one snapshot."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            snapshot = await current_snapshot(connection)
+            now = await _database_time(connection)
+            # Gateways with a fast clock write rows of the near future.
+            newest = now + timedelta(minutes=5)
+            history = await _back(connection, wanted, newest, newest - within - timedelta(minutes=5), recent)
+        return Batch(history.rows[::-1], Cursor(snapshot, wanted, now))
+
+    async def since(self, cursor: Cursor) -> Batch:
+        """Every row committed since the cursor that its filter lets through, once, by time within the batch."""
+        condition, parameters = cursor.filter.where()
+        async with self._database.reading(one_snapshot=True) as connection:
+            snapshot = await current_snapshot(connection)
+            now = await _database_time(connection)
+            reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+            query = rows_since(_COLUMNS, "haproxy_raw_logs", condition)
+            await reader.execute(query, {"since": cursor.snapshot, **parameters})
+            rows = await reader.fetchall()
+        rows.sort(key=itemgetter(0))
+        return Batch(rows, Cursor(snapshot, cursor.filter, now))
+
+    async def before(self, wanted: RequestFilter, moment: datetime, *, limit: int = 500) -> History:
+        """The newest rows older than `moment`, back to the retention bound."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            bound = await _database_time(connection) - RETENTION
+            return await _back(connection, wanted, moment, bound, limit)
+
+
+async def _database_time(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    return row[0] if row else datetime.now(UTC)
+
+
+async def _back(
+    connection: Connection, wanted: RequestFilter, moment: datetime, bound: datetime, limit: int
+) -> History:
+    """Reads windows back from `moment`, each four times as wide, until `limit` rows are there or `bound` is reached.
+
+    Narrow first: on a busy log a few seconds fill a page. It gives up after as many rows as there are, never
+    after a time: the statement timeout ends each window.
+    """
+    condition, parameters = wanted.where()
+    query = "SELECT " + _COLUMNS + " FROM haproxy_raw_logs WHERE " + _WINDOW + "(" + condition + ")" + _NEWEST
+    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+    rows: list[RequestRow] = []
+    width = _FIRST_WINDOW
+    while moment > bound:
+        start = max(moment - width, bound)
+        left = limit - len(rows)
+        await reader.execute(query, {"window_start": start, "window_end": moment, "limit": left, **parameters})
+        found = await reader.fetchall()
+        rows += found
+        if len(found) >= left:
+            return History(rows, found[-1].timestamp, complete=False)
+        moment = start
+        width = min(4 * width, _WIDEST_WINDOW)
+    return History(rows, bound, complete=True)

@@ -1,0 +1,156 @@
+"""The overview: what the fleet did in the last minutes, and what needs a look."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import LiteralString
+
+from psycopg.rows import class_row
+
+from db.database import Connection, Database
+from db.suiftly.codes import TRAFFIC_CLASS_SQL
+
+WINDOW = timedelta(minutes=5)
+BUCKET = timedelta(seconds=5)
+
+_SINCE: LiteralString = " timestamp >= %(start)s AND timestamp < %(end)s "
+_SERIES: LiteralString = (
+    "SELECT date_bin(%(bucket)s, timestamp, %(start)s) AS bucket, "
+    + TRAFFIC_CLASS_SQL
+    + " AS class, sum(repeat)::bigint AS requests FROM haproxy_raw_logs WHERE"
+    + _SINCE
+    + "GROUP BY 1, 2"
+)
+_TOTALS: LiteralString = (
+    """SELECT coalesce(sum(repeat), 0)::bigint AS requests,
+              coalesce(sum(repeat) FILTER (WHERE status_code >= 500), 0)::bigint AS server_errors,
+              coalesce(sum(repeat) FILTER (WHERE status_code BETWEEN 400 AND 499), 0)::bigint AS client_errors,
+              coalesce(sum(bytes_sent), 0)::bigint AS bytes,
+              percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY time_total)
+                  FILTER (WHERE traffic_type IN (1, 2)) AS latencies
+       FROM haproxy_raw_logs WHERE"""
+    + _SINCE
+)
+_TOP: LiteralString = (
+    """SELECT customer_id, sum(repeat)::bigint AS requests,
+              coalesce(sum(repeat) FILTER (WHERE status_code >= 400), 0)::bigint AS errors
+       FROM haproxy_raw_logs WHERE customer_id IS NOT NULL AND"""
+    + _SINCE
+    + "GROUP BY 1 ORDER BY 2 DESC LIMIT 10"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TopCustomer:
+    """A customer by requests in the window."""
+
+    customer_id: int
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One thing that needs a look, and the subject it opens ("key:42", "customer:7", "control")."""
+
+    severity: str  # "bad" or "warn"
+    sentence: str
+    subject: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The window [start, end) as the log tells it. Latencies in ms, None without served requests."""
+
+    start: datetime
+    end: datetime
+    series: tuple[dict[str, int], ...]  # per BUCKET, oldest first: requests by traffic class
+    requests: int
+    server_errors: int
+    client_errors: int
+    bytes: int
+    latencies: tuple[int, int, int] | None  # p50, p95, p99
+    top: tuple[TopCustomer, ...]
+    attention: tuple[Attention, ...]
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / (self.end - self.start).total_seconds()
+
+
+class Traffic:
+    """Questions about the fleet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def overview(self) -> Overview:
+        """The last WINDOW, all of one snapshot. Costs in proportion to the rows of the window."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            row = await (await connection.execute("SELECT date_bin(%s, now(), 'epoch')", (BUCKET,))).fetchone()
+            assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+            end: datetime = row[0]
+            bounds = {"start": end - WINDOW, "end": end, "bucket": BUCKET}
+            series = await _series(connection, bounds)
+            totals = await (await connection.execute(_TOTALS, bounds)).fetchone()
+            assert totals is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+            top = connection.cursor(row_factory=class_row(TopCustomer))
+            await top.execute(_TOP, bounds)
+            return Overview(
+                start=end - WINDOW,
+                end=end,
+                series=series,
+                requests=totals[0],
+                server_errors=totals[1],
+                client_errors=totals[2],
+                bytes=totals[3],
+                latencies=tuple(totals[4]) if totals[4] else None,
+                top=tuple(await top.fetchall()),
+                attention=await _attention(connection, end),
+            )
+
+
+async def _series(connection: Connection, bounds: dict[str, datetime | timedelta]) -> tuple[dict[str, int], ...]:
+    cursor = await connection.execute(_SERIES, bounds)
+    buckets: list[dict[str, int]] = [{} for _ in range(WINDOW // BUCKET)]
+    start = bounds["start"]
+    for at, name, requests in await cursor.fetchall():
+        buckets[(at - start) // BUCKET][name] = requests
+    return tuple(buckets)
+
+
+_ALLOWANCE = timedelta(minutes=1)  # configuration reaches the gateways, and their log lines us, within this
+
+_STILL_SERVED = """
+    SELECT k.api_key_fp, k.revoked_at, count(*)
+    FROM api_keys k JOIN haproxy_raw_logs r ON r.customer_id = k.customer_id AND r.api_key_fp = k.api_key_fp
+    WHERE NOT k.is_active AND k.revoked_at > %(end)s - interval '1 day'
+      AND r.timestamp >= %(end)s - %(window)s AND r.timestamp < %(end)s
+      AND r.timestamp > k.revoked_at + %(allowance)s AND r.traffic_type IN (1, 2)
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
+"""
+_SUSPENDED_SERVED = """
+    SELECT c.customer_id, c.updated_at, count(*)
+    FROM customers c JOIN haproxy_raw_logs r ON r.customer_id = c.customer_id
+    WHERE c.status <> 'active' AND r.timestamp >= %(end)s - %(window)s AND r.timestamp < %(end)s
+      AND r.timestamp > c.updated_at + %(allowance)s AND r.traffic_type IN (1, 2)
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
+"""
+
+
+async def _attention(connection: Connection, end: datetime) -> tuple[Attention, ...]:
+    bounds = {"end": end, "window": WINDOW, "allowance": _ALLOWANCE}
+    lines = [
+        Attention("bad", f"revoked key 0x{fp:08x} is still served: {count} request(s) in 5 min", f"key:{fp}", since)
+        for fp, since, count in await (await connection.execute(_STILL_SERVED, bounds)).fetchall()
+    ]
+    lines += [
+        Attention("bad", f"customer {id_} is not active but served: {count} request(s)", f"customer:{id_}", since)
+        for id_, since, count in await (await connection.execute(_SUSPENDED_SERVED, bounds)).fetchall()
+    ]
+    row = await (
+        await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
+    ).fetchone()
+    if row and row[0]:
+        lines.append(Attention("warn", "maintenance mode is on: new signups are paused", "control", row[1]))
+    return tuple(lines)

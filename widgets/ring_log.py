@@ -1,0 +1,219 @@
+"""A log that follows thousands of rows a second, and stands still while somebody reads it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, clamp
+from textual.message import Message
+
+from widgets.ring import Note, Ring
+from widgets.ring_pane import RingPane
+from widgets.tone import Spans
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+
+
+class RingLog(RingPane[Row]):
+    """The newest rows at the bottom, at most `capacity` of them, painted at most `frames_per_second` times a second.
+
+    `format_row(row, width)` is asked for visible rows only and answers with spans of text; what exceeds `width`
+    cells is cropped and control characters become "·". All methods belong to the event loop's thread.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="log.up", tooltip="Pause and go to the row above"),
+        Binding("down,j", "move(1)", "Down", show=False, id="log.down", tooltip="Go to the row below"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="log.page_up", tooltip="Pause and go back a page"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="log.page_down", tooltip="Go on a page"),
+        Binding("home,g", "oldest", "Oldest", show=False, id="log.oldest", tooltip="Pause at the oldest row held"),
+        Binding("end,G,shift+g", "follow", "Follow", id="log.follow", tooltip="Follow the newest rows again"),
+        Binding("enter", "open", "Open", id="log.open", tooltip="Open the row under the cursor"),
+    ]
+
+    @dataclass
+    class FollowChanged(Message):
+        following: bool
+
+    @dataclass
+    class Resumed(Message):
+        """Posted when the reader wants the newest rows. With `reload` they are no longer held and the log
+        still stands where it was: the owner calls `clear()` and starts its tail again."""
+
+        reload: bool
+
+    @dataclass
+    class Opened(Message, Generic[Item]):
+        row: Item
+
+    class TopReached(Message):
+        """Posted once each time the reader arrives at the oldest line; answer with `prepend`, if there is more."""
+
+    def __init__(
+        self,
+        format_row: Callable[[Row, int], Spans],
+        capacity: int = 50_000,
+        frames_per_second: float = 10,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(format_row, capacity, frames_per_second, id, classes)
+        self._top_told = False
+
+    # What the owner says
+
+    def extend(self, rows: Sequence[Row]) -> None:
+        """Add newer rows, oldest first. Only stores them; the next frame paints."""
+        if rows:
+            self._behind += 0 if self.following else len(rows)
+            self._ring.append(rows)
+            self._wake()
+
+    def prepend(self, rows: Sequence[Row]) -> None:
+        """Add older rows, oldest first; the lines in view stay. Beyond capacity a paused log forgets its newest
+        rows, while a following log takes no more than fits."""
+        self._prepend(rows)
+
+    def note(self, text: str) -> None:
+        """Add a marker line after the newest row."""
+        self._ring.append([Note(text)])
+        self._wake()
+
+    def prepend_note(self, text: str) -> None:
+        """Add a marker line before the oldest row."""
+        self._prepend([Note(text)])
+
+    def clear(self) -> None:
+        """Forget everything, the counters too, and follow."""
+        self._ring = Ring(self._ring.capacity)
+        self._strips.clear()
+        self._behind = self._shown_end = 0
+        self._top_told = False
+        self.following = True
+        self._wake()
+
+    def set_format(self, format_row: Callable[[Row, int], Spans]) -> None:
+        """Write all rows anew, as when a mask is lifted."""
+        self._format_row = format_row
+        self._strips.clear()
+        self.refresh()
+
+    def pause(self) -> None:
+        """Stand still at what is on the screen."""
+        self.following = False
+
+    def resume(self) -> None:
+        """Follow the newest rows again; posts `Resumed`. Does nothing while following."""
+        if self.following:
+            return
+        gone = self._ring.forgotten_newest > 0
+        if not gone:
+            self.following = True
+        self.post_message(self.Resumed(reload=gone))
+
+    # What the owner may ask
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """A copy of all rows held, oldest first, without the notes."""
+        return self._ring.rows(self._ring.first, self._ring.end)
+
+    @property
+    def visible_rows(self) -> tuple[Row, ...]:
+        return self._ring.rows(self._top, self._top + self.size.height)
+
+    @property
+    def cursor_row(self) -> Row | None:
+        """None on a note and in an empty log."""
+        line = self._ring.line(self._cursor_number)
+        return None if isinstance(line, Note) else line
+
+    @property
+    def behind(self) -> int:
+        """Rows that arrived since the log was paused."""
+        return self._behind
+
+    @property
+    def forgotten(self) -> int:
+        """Rows dropped at the old end since the start or `clear()`; paging them in again does not lower it."""
+        return self._ring.forgotten
+
+    @property
+    def forgotten_newest(self) -> int:
+        """Rows missing at the new end: dropped for older ones, or arrived after that."""
+        return self._ring.forgotten_newest
+
+    # What the reader does
+
+    def action_move(self, lines: int) -> None:
+        self._aim(self._cursor_number + lines, down=lines > 0)
+
+    def action_page(self, pages: int) -> None:
+        step = pages * max(1, self.size.height - 1)
+        self._go(self._top + step, self._cursor_number + step, down=pages > 0)
+
+    def action_oldest(self) -> None:
+        self._aim(self._ring.first, down=False)
+
+    def action_follow(self) -> None:
+        self.resume()
+
+    def action_open(self) -> None:
+        if (row := self.cursor_row) is not None:
+            self.post_message(self.Opened(row))
+
+    def scroll_asked(self, y: int) -> None:
+        top, height = self._origin + y, self.size.height
+        if y >= self.scroll_offset.y and top + height >= self._ring.end:
+            self._go(top, self._ring.end, down=True)
+        else:
+            self._go(top, clamp(self._cursor_number, top, top + max(0, height - 1)), down=False)
+
+    def line_clicked(self, y: int, twice: bool) -> None:
+        if self._ring.line(self._top + y) is not None:
+            self._go(self._top, self._top + y, down=False)
+            if twice:
+                self.action_open()
+
+    def _aim(self, cursor: int, down: bool) -> None:
+        self._go(clamp(self._top, cursor - max(0, self.size.height - 1), cursor), cursor, down)
+
+    def _go(self, top: int, cursor: int, down: bool) -> None:
+        """Every step of the reader: upwards it pauses, downwards to the newest line it resumes."""
+        ring = self._ring
+        if not ring.lines or (down and self.following):
+            return
+        self.pause()
+        before = (self._top, self._cursor)
+        self._cursor = clamp(cursor, ring.first, ring.end - 1)
+        self._settle(top)
+        stayed = before == (self._top, self._cursor)
+        if before[0] == self._top:
+            self.refresh(*(Region(0, n - self._top, self.size.width, 1) for n in {before[1], self._cursor}))
+        else:
+            self.refresh()
+        if down and self._cursor == ring.end - 1:
+            # One wheel turn at the end must not ask the owner for a reload at each of its notches.
+            if not (stayed and ring.forgotten_newest):
+                self.resume()
+        elif self._top > ring.first:
+            self._top_told = False
+        elif not down and not self._top_told:
+            self._top_told = True
+            self.post_message(self.TopReached())
+
+    def _prepend(self, lines: Sequence[Row | Note]) -> None:
+        if lines:
+            self._ring.prepend(lines, keep_newest=self.following)
+            self._top_told = False
+            self._wake()
+
+    def watch_following(self, following: bool) -> None:
+        self._behind = 0 if following else len(self._ring.rows(self._shown_end, self._ring.end))
+        self._cursor = self._shown_end - 1
+        self.post_message(self.FollowChanged(following))
+        self._settle(self._top)
+        self.refresh()

@@ -1,0 +1,136 @@
+"""The painting half of the log: a window over a ring, so many frames a second, none while nothing changes."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import ClassVar, Generic, TypeVar
+
+from rich.segment import Segment
+from textual.cache import LRUCache
+from textual.geometry import Region, Size, clamp
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from widgets.line_view import LineView
+from widgets.ring import Note, Ring
+from widgets.tone import Spans, Tone, inked
+
+Row = TypeVar("Row")
+
+
+class RingPane(LineView, Generic[Row]):
+    """Shows the newest lines of a ring, or stands still at older ones."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"ring-pane--pill"}
+    DEFAULT_CSS = "RingPane > .ring-pane--pill { text-style: bold reverse; }"
+
+    following: reactive[bool] = reactive(True, init=False, repaint=False)
+    """To watch. To change it call `pause()` or `resume()` of the log."""
+
+    def __init__(
+        self,
+        format_row: Callable[[Row, int], Spans],
+        capacity: int,
+        frames_per_second: float,
+        id: str | None,  # noqa: A002
+        classes: str | None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._format_row = format_row
+        self._ring: Ring[Row] = Ring(capacity)
+        self._frame_seconds = 1 / frames_per_second
+        self._frame_due = False
+        self._painted_at = 0.0
+        self._origin = 0  # number of the line at the top of Textual's scroll space, as of the last frame
+        self._shown_end = 0  # number after the last line of that scroll space
+        self._cursor = 0
+        self._behind = 0
+        self._thumb = (0, 0)
+        self._strips: LRUCache[int, Strip] = LRUCache(512)
+
+    def on_mount(self) -> None:
+        self._wake()
+
+    def on_resize(self) -> None:
+        self._strips.clear()
+        self._settle(clamp(self._top, self._cursor - max(0, self.size.height - 1), self._cursor))
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
+
+    @property
+    def _top(self) -> int:
+        """Number of the first line in view."""
+        return self._origin + self.scroll_offset.y
+
+    @property
+    def _cursor_number(self) -> int:
+        return self._shown_end - 1 if self.following else self._cursor
+
+    @property
+    def _pill(self) -> str:
+        state = f"+{self._behind:,} new" if self._behind else "paused"
+        return f" {state} · end follows "
+
+    def _wake(self) -> None:
+        if not self._frame_due and self.is_mounted:
+            self._frame_due = True
+            self.set_timer(max(0.001, self._painted_at + self._frame_seconds - monotonic()), self._frame)
+
+    def _frame(self) -> None:
+        self._frame_due = False
+        self._painted_at = monotonic()
+        top, height = self._top, self.size.height
+        full = self._shown_end >= top + height
+        self._settle(top)
+        if self.following or self._top != top or not full:
+            self.refresh()
+        else:  # a reader's lines stand still: only the count of new rows changes
+            width = min(len(self._pill), self.size.width)
+            self.refresh(Region(self.size.width - width, height - 1, width, 1))
+
+    def _settle(self, top: int) -> None:
+        """Fit Textual's scroll space to the ring, with line `top` first in view, or the newest last."""
+        ring, size = self._ring, self.size
+        last_top = max(ring.first, ring.end - size.height)
+        y = (last_top if self.following else clamp(top, ring.first, last_top)) - ring.first
+        self._origin, self._shown_end = ring.first, ring.end
+        self._cursor = clamp(self._cursor, ring.first, max(ring.first, ring.end - 1))
+        # Past the watchers: they would lay out the whole screen each frame, only because the log has grown.
+        # (Textual's types say that a class attribute may be the value; on the class it is the Reactive.)
+        self.set_reactive(Widget.virtual_size, Size(size.width, len(ring.lines)))  # pyright: ignore[reportArgumentType]
+        self.set_reactive(Widget.scroll_target_y, float(y))  # pyright: ignore[reportArgumentType]
+        self.set_scroll(None, y)
+        count, eighths = max(1, len(ring.lines)), size.height * 8
+        thumb = (size.height * eighths // count, y * eighths // count)
+        if thumb != self._thumb and size.height:
+            self._thumb = thumb
+            self.vertical_scrollbar.window_virtual_size = len(ring.lines)
+            self.vertical_scrollbar.position = y
+
+    def render_line(self, y: int) -> Strip:
+        width, number = self.size.width, self._top + y
+        strip = self._strip(number, width)
+        if number == self._cursor_number and self._ring.lines and width:
+            pointed = Strip([Segment("›", self.palette.base), *strip.crop(1, width)], width)
+            strip = pointed if self.following else self.on_cursor(pointed)
+        if not self.following and y == self.size.height - 1:
+            pill = Segment(self._pill[:width], self.get_component_rich_style("ring-pane--pill"))
+            strip = Strip([*strip.crop(0, width - len(pill.text)), pill], width)
+        return strip
+
+    def _strip(self, number: int, width: int) -> Strip:
+        line = self._ring.line(number)
+        if line is None:
+            return Strip.blank(width, self.palette.base)
+        if (strip := self._strips.get(number)) is None:
+            if isinstance(line, Note):
+                spans: Spans = [(f"{line.text} ".ljust(max(0, width - 1), "─"), Tone.DIM)]
+            else:
+                spans = self._format_row(line, max(0, width - 1))
+            gutter = (" ", spans[0][1] if spans else Tone.PLAIN)
+            strip = inked([gutter, *spans], width, self.palette).apply_style(self.palette.base)
+            self._strips.set(number, strip)
+        return strip
