@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -111,6 +112,13 @@ class Audit:
             cursor = connection.cursor(row_factory=class_row(AuditRow))
             await cursor.execute(_SELECT + " WHERE operation_id = %s", (operation_id,))
             return await cursor.fetchone()
+
+    async def of(self, subjects: Sequence[str], *, limit: int = 20) -> tuple[AuditRow, ...]:
+        """What is on record about any of these subjects, newest first."""
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(AuditRow))
+            await cursor.execute(_SELECT + " WHERE subjects && %s ORDER BY seq DESC LIMIT %s", (list(subjects), limit))
+            return tuple(await cursor.fetchall())
 
     async def page(
         self, *, subject: str | None = None, action: str | None = None, before: int | None = None, limit: int = 100

@@ -31,6 +31,8 @@ timezone = UTC
 _TIMESCALE_SETTINGS = """
 shared_preload_libraries = 'timescaledb'
 timescaledb.telemetry_level = off
+# No background workers: what must run, opsdeck's own jobs run.
+timescaledb.max_background_workers = 0
 """
 
 

@@ -39,7 +39,7 @@ class Change:
 
 
 class Operation(ABC):
-    """A frozen value that says what is to be changed; subclasses are dataclasses."""
+    """A frozen value that says what is to be changed; subclasses are dataclasses with a field `version`."""
 
     action: ClassVar[str]  # "revoke-keys", as in the audit record
     topic: ClassVar[str]  # what changed, for LISTEN: "keys"
@@ -48,6 +48,15 @@ class Operation(ABC):
     @abstractmethod
     def subjects(self) -> tuple[str, ...]:
         """What it touches: "key:2711124630", "customer:42"."""
+
+    @property
+    @abstractmethod
+    def shell(self) -> str:
+        """The command that does the same, without the reason."""
+
+    @abstractmethod
+    def at_version(self, version: str) -> "Operation":
+        """The same operation, to be carried out only on what was previewed."""
 
     @abstractmethod
     async def preview(self, connection: Connection) -> Preview:

@@ -2,22 +2,30 @@
 
 from db.audit import Actor, Audit, AuditRow
 from db.database import Database
-from db.operations import Operation, Outcome, Preview, Receipt, perform
+from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
-from db.suiftly.codes import TrafficClass, server_label
+from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
+from db.suiftly.codes import event as _event
 from db.suiftly.control import Control, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
-from db.suiftly.key_format import parse_fingerprint
-from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic
+from db.suiftly.health import Check, State, health
+from db.suiftly.key_format import looks_like_key, parse_fingerprint
+from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from db.suiftly.request_filter import FilterError, RequestFilter
+from db.suiftly.request_filter import from_options as filter_from_options
+from db.suiftly.request_filter import parse as parse_request_filter
+from db.suiftly.request_record import as_record
 from db.suiftly.request_row import RequestRow
 from db.suiftly.requests import Batch, Cursor, History, Requests
-from db.suiftly.traffic import Attention, Overview, Traffic
+from db.suiftly.simulation import Progress as SimulationProgress
+from db.suiftly.simulation import simulate
+from db.suiftly.simulation.business import invent_business
+from db.suiftly.traffic import Attention, Overview, TopCustomer, Traffic
 
 __all__ = [
     "RECENT_MINUTES",
@@ -26,6 +34,7 @@ __all__ = [
     "Attention",
     "AuditRow",
     "Batch",
+    "Check",
     "Cursor",
     "Customer",
     "CustomerDetail",
@@ -45,17 +54,41 @@ __all__ = [
     "RequestRow",
     "ResumeCustomer",
     "RevokeKeys",
+    "SimulationProgress",
     "Source",
+    "State",
     "SuspendCustomer",
     "SystemControl",
+    "TopCustomer",
     "TrafficClass",
+    "as_record",
+    "checked_reason",
+    "event_name",
     "explain",
+    "filter_from_options",
+    "invent_business",
+    "key_metadata_words",
+    "looks_like_key",
     "mask_ip",
     "parse_customer_search",
     "parse_fingerprint",
     "parse_key_search",
+    "parse_request_filter",
     "server_label",
+    "service_name",
+    "simulate",
+    "traffic_class",
 ]
+
+
+def event_name(code: int) -> str:
+    """An event type in words."""
+    return _event(code).name
+
+
+def service_name(code: int) -> str:
+    """A service code of the log in words."""
+    return HEAD_2026.word(code)
 
 
 class Source:
@@ -70,6 +103,10 @@ class Source:
         self.keys = Keys(database)
         self.requests = Requests(database)
         self.traffic = Traffic(database)
+
+    async def health(self) -> tuple[Check, ...]:
+        """What the doctor finds."""
+        return await health(self.database)
 
     async def preview(self, operation: Operation) -> Preview:
         """What the operation would do now. Raises Refused when it cannot be carried out."""

@@ -5,9 +5,11 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events, on
+from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollDown, ScrollTo, ScrollUp
 from textual.strip import Strip
+from textual.widget import Widget
 
 from widgets.tone import TONE_CLASSES, Palette, tone_css
 
@@ -29,6 +31,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     _palette: Palette | None = None
     _cursor_style: Style | None = None
+    _thumb = (0, 0)
 
     def scroll_asked(self, y: int) -> None:
         """The reader wants scroll position `y`; it may lie outside of what there is."""
@@ -37,6 +40,27 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def line_clicked(self, y: int, twice: bool) -> None:
         """The reader clicked the line `y` below the top of the content."""
         raise NotImplementedError
+
+    @property
+    def view(self) -> Size:
+        """The cells there are for lines; Textual's `size` counts the scrollbar as well."""
+        return self.scrollable_size
+
+    def fit_scroll(self, lines: int, y: int) -> None:
+        """Tell Textual how many lines there are and which is the first in view; the caller repaints.
+
+        It goes past the watchers, which would lay out and repaint the whole screen because a list has grown.
+        """
+        # Textual's types say that the attribute may be the value; on the class it is the Reactive.
+        self.set_reactive(Widget.virtual_size, Size(self.view.width, lines))  # pyright: ignore[reportArgumentType]
+        self.set_reactive(Widget.scroll_target_y, float(y))  # pyright: ignore[reportArgumentType]
+        self.set_scroll(None, y)
+        height, count = self.view.height, max(1, lines)
+        thumb = (height * height * 8 // count, y * height * 8 // count)  # the scrollbar draws eighths of a cell
+        if height and thumb != self._thumb:
+            self._thumb = thumb
+            self.vertical_scrollbar.window_virtual_size = lines
+            self.vertical_scrollbar.position = y
 
     @property
     def palette(self) -> Palette:
@@ -78,11 +102,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @on(ScrollUp)
     def _bar_clicked_above(self, event: ScrollUp) -> None:
-        self._ask(event, self.scroll_offset.y - self.size.height)
+        self._ask(event, self.scroll_offset.y - self.view.height)
 
     @on(ScrollDown)
     def _bar_clicked_below(self, event: ScrollDown) -> None:
-        self._ask(event, self.scroll_offset.y + self.size.height)
+        self._ask(event, self.scroll_offset.y + self.view.height)
 
     @on(events.Click)
     def _clicked(self, event: events.Click) -> None:

@@ -123,7 +123,7 @@ class RingLog(RingPane[Row]):
 
     @property
     def visible_rows(self) -> tuple[Row, ...]:
-        return self._ring.rows(self._top, self._top + self.size.height)
+        return self._ring.rows(self._top, self._top + self.view.height)
 
     @property
     def cursor_row(self) -> Row | None:
@@ -152,7 +152,7 @@ class RingLog(RingPane[Row]):
         self._aim(self._cursor_number + lines, down=lines > 0)
 
     def action_page(self, pages: int) -> None:
-        step = pages * max(1, self.size.height - 1)
+        step = pages * max(1, self.view.height - 1)
         self._go(self._top + step, self._cursor_number + step, down=pages > 0)
 
     def action_oldest(self) -> None:
@@ -166,7 +166,7 @@ class RingLog(RingPane[Row]):
             self.post_message(self.Opened(row))
 
     def scroll_asked(self, y: int) -> None:
-        top, height = self._origin + y, self.size.height
+        top, height = self._origin + y, self.view.height
         if y >= self.scroll_offset.y and top + height >= self._ring.end:
             self._go(top, self._ring.end, down=True)
         else:
@@ -179,7 +179,7 @@ class RingLog(RingPane[Row]):
                 self.action_open()
 
     def _aim(self, cursor: int, down: bool) -> None:
-        self._go(clamp(self._top, cursor - max(0, self.size.height - 1), cursor), cursor, down)
+        self._go(clamp(self._top, cursor - max(0, self.view.height - 1), cursor), cursor, down)
 
     def _go(self, top: int, cursor: int, down: bool) -> None:
         """Every step of the reader: upwards it pauses, downwards to the newest line it resumes."""
@@ -192,7 +192,7 @@ class RingLog(RingPane[Row]):
         self._settle(top)
         stayed = before == (self._top, self._cursor)
         if before[0] == self._top:
-            self.refresh(*(Region(0, n - self._top, self.size.width, 1) for n in {before[1], self._cursor}))
+            self.refresh(*(Region(0, n - self._top, self.view.width, 1) for n in {before[1], self._cursor}))
         else:
             self.refresh()
         if down and self._cursor == ring.end - 1:

@@ -6,10 +6,9 @@ from typing import ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
 from textual.cache import LRUCache
-from textual.geometry import Region, Size, clamp
+from textual.geometry import Region, clamp
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.line_view import LineView
 from widgets.ring import Note, Ring
@@ -45,7 +44,6 @@ class RingPane(LineView, Generic[Row]):
         self._shown_end = 0  # number after the last line of that scroll space
         self._cursor = 0
         self._behind = 0
-        self._thumb = (0, 0)
         self._strips: LRUCache[int, Strip] = LRUCache(512)
 
     def on_mount(self) -> None:
@@ -53,7 +51,7 @@ class RingPane(LineView, Generic[Row]):
 
     def on_resize(self) -> None:
         self._strips.clear()
-        self._settle(clamp(self._top, self._cursor - max(0, self.size.height - 1), self._cursor))
+        self._settle(clamp(self._top, self._cursor - max(0, self.view.height - 1), self._cursor))
         self.refresh()
 
     def notify_style_update(self) -> None:
@@ -82,41 +80,31 @@ class RingPane(LineView, Generic[Row]):
     def _frame(self) -> None:
         self._frame_due = False
         self._painted_at = monotonic()
-        top, height = self._top, self.size.height
+        top, height = self._top, self.view.height
         full = self._shown_end >= top + height
         self._settle(top)
         if self.following or self._top != top or not full:
             self.refresh()
         else:  # a reader's lines stand still: only the count of new rows changes
-            width = min(len(self._pill), self.size.width)
-            self.refresh(Region(self.size.width - width, height - 1, width, 1))
+            width = min(len(self._pill), self.view.width)
+            self.refresh(Region(self.view.width - width, height - 1, width, 1))
 
     def _settle(self, top: int) -> None:
         """Fit Textual's scroll space to the ring, with line `top` first in view, or the newest last."""
-        ring, size = self._ring, self.size
+        ring, size = self._ring, self.view
         last_top = max(ring.first, ring.end - size.height)
         y = (last_top if self.following else clamp(top, ring.first, last_top)) - ring.first
         self._origin, self._shown_end = ring.first, ring.end
         self._cursor = clamp(self._cursor, ring.first, max(ring.first, ring.end - 1))
-        # Past the watchers: they would lay out the whole screen each frame, only because the log has grown.
-        # (Textual's types say that a class attribute may be the value; on the class it is the Reactive.)
-        self.set_reactive(Widget.virtual_size, Size(size.width, len(ring.lines)))  # pyright: ignore[reportArgumentType]
-        self.set_reactive(Widget.scroll_target_y, float(y))  # pyright: ignore[reportArgumentType]
-        self.set_scroll(None, y)
-        count, eighths = max(1, len(ring.lines)), size.height * 8
-        thumb = (size.height * eighths // count, y * eighths // count)
-        if thumb != self._thumb and size.height:
-            self._thumb = thumb
-            self.vertical_scrollbar.window_virtual_size = len(ring.lines)
-            self.vertical_scrollbar.position = y
+        self.fit_scroll(len(ring.lines), y)
 
     def render_line(self, y: int) -> Strip:
-        width, number = self.size.width, self._top + y
+        width, number = self.view.width, self._top + y
         strip = self._strip(number, width)
         if number == self._cursor_number and self._ring.lines and width:
             pointed = Strip([Segment("›", self.palette.base), *strip.crop(1, width)], width)
             strip = pointed if self.following else self.on_cursor(pointed)
-        if not self.following and y == self.size.height - 1:
+        if not self.following and y == self.view.height - 1:
             pill = Segment(self._pill[:width], self.get_component_rich_style("ring-pane--pill"))
             strip = Strip([*strip.crop(0, width - len(pill.text)), pill], width)
         return strip
@@ -127,7 +115,7 @@ class RingPane(LineView, Generic[Row]):
             return Strip.blank(width, self.palette.base)
         if (strip := self._strips.get(number)) is None:
             if isinstance(line, Note):
-                spans: Spans = [(f"{line.text} ".ljust(max(0, width - 1), "─"), Tone.DIM)]
+                spans: Spans = [((line.text.rstrip("─ ") + " ").ljust(max(0, width - 1), "─"), Tone.DIM)]
             else:
                 spans = self._format_row(line, max(0, width - 1))
             gutter = (" ", spans[0][1] if spans else Tone.PLAIN)

@@ -1,0 +1,53 @@
+"""The `opsdeck` command line: one module per command group. Nothing here imports Textual."""
+
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from typing import NoReturn
+
+from console.cli import audit, customers, demo, doctor, keys, migrate, simulate, tail
+from console.settings import UsageError
+
+_GROUPS = (demo, customers, keys, tail, audit, doctor, migrate, simulate)
+
+
+class _Parser(ArgumentParser):
+    """Says what is wrong in one sentence instead of printing the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def _shared() -> ArgumentParser:
+    """Options that may stand before or behind the command's name."""
+    shared = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+    shared.add_argument("--profile", metavar="P", help="a profile of the configuration file")
+    shared.add_argument("--dsn", metavar="DSN", help="the database (also OPSDECK_DATABASE_URL)")
+    shared.add_argument("--read-only", action="store_true", help="open only read-only connections")
+    return shared
+
+
+def parse(arguments: list[str]) -> Namespace:
+    """Reads the command line. `run` is missing when the console itself is meant. Raises UsageError."""
+    parser = _Parser(prog="opsdeck", description="The terminal operations console for Suiftly.", parents=[_shared()])
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    for group in _GROUPS:
+        group.add(commands)
+    return parser.parse_args(arguments)
+
+
+class _CommandParser(_Parser):
+    """Every command takes the shared options too."""
+
+    def __init__(self, *, parents: list[ArgumentParser] | None = None, **known: object) -> None:
+        super().__init__(parents=[*(parents or []), _shared()], **known)  # type: ignore[arg-type]
+
+
+def password_free(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The arguments without --dsn, and its value, when that value carries a password; else unchanged and None."""
+    from console.settings import has_password
+
+    for place, argument in enumerate(arguments):
+        if argument == "--dsn" and place + 1 < len(arguments) and has_password(arguments[place + 1]):
+            return arguments[:place] + arguments[place + 2 :], arguments[place + 1]
+        if argument.startswith("--dsn=") and has_password(argument.removeprefix("--dsn=")):
+            return arguments[:place] + arguments[place + 1 :], argument.removeprefix("--dsn=")
+    return arguments, None

@@ -15,12 +15,12 @@ class CodeError(ValueError):
 
 
 class Blame(StrEnum):
-    """Where to look first. NONE: nothing went wrong, or nobody can be named."""
+    """Where to look first. NOBODY: nothing went wrong, or nobody can be named."""
 
     CLIENT = "client"
     EDGE = "edge"
     BACKEND = "backend"
-    NONE = "none"
+    NOBODY = "nobody"
 
 
 class Event(NamedTuple):
@@ -49,7 +49,7 @@ _B: Final = Blame.BACKEND
 EVENTS: Final[dict[int, Event]] = {
     code: Event(code, name, category, blame, meaning)
     for code, name, category, blame, meaning in (
-        (0, "success", "success", Blame.NONE, "The gateway saw nothing wrong; nothing to check."),
+        (0, "success", "success", Blame.NOBODY, "The gateway saw nothing wrong; nothing to check."),
         (10, "missing API key", _PROTOCOL, _C, "The request carried no API key; check the client's header."),
         (11, "auth failed", _PROTOCOL, _C, "The key did not authenticate; check that it was copied whole."),
         (12, "malformed request", _PROTOCOL, _C, "The request was not valid HTTP; check the client library."),
@@ -87,8 +87,8 @@ FRONTENDS: Final[dict[int, str]] = {1: "private", 2: "metered", 3: "local"}
 
 TRAFFIC_TYPES: Final[dict[int, tuple[str, str]]] = {
     0: ("n/a", "Not metered, or never classified."),
-    1: ("guaranteed", "Within the guaranteed rate of the customer; billable."),
-    2: ("burst", "Above the guaranteed rate, served with lower priority; billable."),
+    1: ("guaranteed", "Within the guaranteed rate of the customer; metered."),
+    2: ("burst", "Above the guaranteed rate, served with lower priority; metered."),
     3: ("denied", "Refused by the gateway; the event says why."),
     4: ("dropped", "Thrown away by the gateway, most likely above the customer's rate."),
     5: ("ip_dropped", "Thrown away by the gateway because of the client address, most likely its rate."),
@@ -169,7 +169,9 @@ def event(code: int) -> Event:
     for first, last, category, blame in ranges:
         if first <= code <= last:
             return Event(code, f"event {code}", category, blame, f"Code {code} is not documented in its range.")
-    return Event(code, f"event {code}", "unknown", Blame.NONE, f"Code {code} is not documented; ask the gateway team.")
+    return Event(
+        code, f"event {code}", "unknown", Blame.NOBODY, f"Code {code} is not documented; ask the gateway team."
+    )
 
 
 def event_code(word: str) -> int:

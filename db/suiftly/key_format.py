@@ -241,10 +241,9 @@ def mask(key: str) -> str:
 
 def parse_secret(text: str) -> bytes:
     """The API secret: 64 hex digits (API_SECRET_KEY or X_API_KEY_SECRET) to 32 bytes."""
-    word = text.strip()
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", word):
+    if not re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", text):
         raise KeyFormatError("API secret: must be 64 hex digits; check API_SECRET_KEY")
-    return bytes.fromhex(word)
+    return bytes.fromhex(text.strip())
 
 
 def is_public_test_secret(secret: bytes) -> bool:

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from db.database import Database
 from db.page import Page, page_of
-from db.suiftly.key_format import looks_like_key, parse_fingerprint, sha256_hex
+from db.suiftly.key_format import KeyFormatError, KeyMetadata, looks_like_key, parse_fingerprint, sha256_hex
 
 RECENT_MINUTES = 15
 
@@ -84,6 +84,17 @@ def parse_search(text: str) -> KeySearch:
             fingerprint = parse_fingerprint(word)
             key_hash = sha256_hex(word) if looks_like_key(word) else None
     return KeySearch(fingerprint, key_hash, customer_id, state)
+
+
+def key_metadata_words(metadata: dict[str, Any]) -> str:
+    """What a key was made for, in words: "mainnet, permission, production"."""
+    try:
+        known = KeyMetadata.from_json(metadata)
+    except KeyFormatError:
+        return "metadata not readable"
+    group = {1: "production", 2: "development"}.get(known.proc_group, f"group {known.proc_group}")
+    words = [known.network, known.access, *([known.source] if known.source else []), group]
+    return ", ".join(words) + (f", version {known.version}" if known.version else "")
 
 
 _SELECT: LiteralString = """

@@ -4,38 +4,49 @@ Screen form `status:4xx !class:burst key:0x9f00aa12 slower-than:500ms`; shell fo
 A pasted full key becomes its fingerprint at once: a filter never holds one, and no error text repeats a long word.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, LiteralString
 
 from db.suiftly import codes
-from db.suiftly.codes import HEAD_2026, TRAFFIC_CLASS_SQL, CodeError, ServiceCodes, TrafficClass
-from db.suiftly.key_format import (
-    MAX_CUSTOMER_ID,
-    KeyFormatError,
-    format_fingerprint,
-    looks_like_key,
-    parse_fingerprint,
-)
+from db.suiftly.codes import HEAD_2026, TRAFFIC_CLASS_SQL, ServiceCodes, TrafficClass
+from db.suiftly.filter_words import EXAMPLES, NAMES, FilterError, duration_word, read, recognised, shown, status_word
+from db.suiftly.key_format import format_fingerprint
 from db.suiftly.request_row import RequestRow
 
-# The log keeps this many characters of a path.
-LOGGED_PATH: Final = 10
-_STATUS: Final = re.compile(r"([1-5])xx|([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?", re.IGNORECASE)
-_INT4: Final = 2**31 - 1
+__all__ = ["NAMES", "FilterError", "RequestFilter", "from_options", "parse"]
 
-
-class FilterError(ValueError):
-    """A word that is no filter, or a value its filter cannot have. The text names the filter and what it takes."""
+# The log keeps this many characters of a path; a longer question is compared as far as the log goes.
+_LOGGED_PATH: Final = 10
+_PATH_SQL: Final[LiteralString] = (
+    "(starts_with(ltrim(path_prefix, '/'), %(f_path)s::text)"
+    " OR (length(path_prefix) >= 10 AND starts_with(%(f_path)s::text, ltrim(path_prefix, '/'))))"
+)
+# Name -> (condition, its NULL-safe opposite). Only customer_id and path_prefix can be NULL. `customer_id =` stands
+# bare so that the index (customer_id, timestamp) serves it.
+_SQL: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
+    "customer": ("customer_id = %(f_customer)s", "customer_id IS DISTINCT FROM %(f_customer)s"),
+    "key": ("api_key_fp = %(f_key)s", "api_key_fp <> %(f_key)s"),
+    "status": (
+        "status_code::int4 <@ %(f_status)s::int4multirange",
+        "NOT status_code::int4 <@ %(f_status)s::int4multirange",
+    ),
+    "class": (TRAFFIC_CLASS_SQL + " = ANY(%(f_class)s::text[])", TRAFFIC_CLASS_SQL + " <> ALL(%(f_class)s::text[])"),
+    "event": ("event_type = ANY(%(f_event)s::int2[])", "event_type <> ALL(%(f_event)s::int2[])"),
+    "service": ("service_type = ANY(%(f_service)s::int2[])", "service_type <> ALL(%(f_service)s::int2[])"),
+    "network": ("network = ANY(%(f_network)s::int2[])", "network <> ALL(%(f_network)s::int2[])"),
+    "server": ("server_id = ANY(%(f_server)s::int2[])", "server_id <> ALL(%(f_server)s::int2[])"),
+    "ip": ("client_ip <<= %(f_ip)s::inet", "NOT client_ip <<= %(f_ip)s::inet"),
+    "path": (_PATH_SQL, _PATH_SQL + " IS NOT TRUE"),
+    "slower-than": ("time_total > %(f_slower_than)s", "time_total > %(f_slower_than)s"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """What a row must meet: every field that is set, or the opposite of it when its name is in `negated`.
+    """What a row must meet: every field that is set, or its opposite when its name is in `negated`.
 
     None and () mean "not asked". Tuples are alternatives, kept sorted and without repeats, so equal questions are
     equal values. `status` holds inclusive ranges, -1 being "no answer was sent"; `key` is an unsigned fingerprint, 0
@@ -57,96 +68,105 @@ class RequestFilter:
     negated: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = self.negated - _READERS.keys()
-        if unknown or "slower-than" in self.negated:
+        if not self.negated <= set(NAMES) - {"slower-than"}:
             raise FilterError(f"negated: only these can be: {', '.join(NAMES[:-1])}")
         object.__setattr__(self, "status", _merged(self.status))
         for name in ("traffic_class", "event", "service", "network", "server"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
-        asked = {name for name in self.negated if getattr(self, _field(name)) not in (None, ())}
-        object.__setattr__(self, "negated", frozenset(asked))
+        object.__setattr__(self, "negated", self.negated & self._values().keys())
 
     def chips(self, services: ServiceCodes = HEAD_2026) -> tuple[str, ...]:
         """Canonical words in fixed order; `parse(" ".join(chips))` gives this filter again."""
-        values = {
-            "customer": None if self.customer is None else str(self.customer),
-            "key": None if self.key is None else format_fingerprint(self.key) if self.key else "none",
-            "status": ",".join(map(_status_word, self.status)),
+        words: dict[str, str] = {
+            "customer": str(self.customer),
+            "key": format_fingerprint(self.key) if self.key else "none",
+            "status": ",".join(map(status_word, self.status)),
             "class": ",".join(self.traffic_class),
             "event": ",".join(codes.event(code).word for code in self.event),
             "service": ",".join(map(services.word, self.service)),
             "network": ",".join(codes.NETWORKS.get(code, str(code)) for code in self.network),
             "server": ",".join(map(codes.server_label, self.server)),
-            "ip": self.ip,
-            "path": None if self.path is None else f"/{self.path}",
-            "slower-than": None if self.slower_than is None else _duration_word(self.slower_than),
+            "ip": str(self.ip),
+            "path": f"/{self.path}",
+            "slower-than": duration_word(self.slower_than or 0),
         }
-        return tuple(f"{'!' * (name in self.negated)}{name}:{value}" for name, value in values.items() if value)
+        return tuple(f"{'!' * (name in self.negated)}{name}:{words[name]}" for name in self._values())
 
     def where(self) -> tuple[LiteralString, dict[str, object]]:
         """Condition over the columns of haproxy_raw_logs and its parameters, for psycopg 3; ("true", {}) if empty."""
-        parameters: dict[str, object] = {
-            "f_customer": self.customer,
-            "f_key": self.key,
-            "f_status": "{" + ",".join(f"[{low},{high}]" for low, high in self.status) + "}" if self.status else None,
-            "f_class": [str(wanted) for wanted in self.traffic_class] or None,
-            "f_event": list(self.event) or None,
-            "f_service": list(self.service) or None,
-            "f_network": list(self.network) or None,
-            # A writer that took the eight bits for signed stored the upper half negative.
-            "f_server": sorted({*self.server, *(id_ - 256 for id_ in self.server if id_ > 127)}) or None,
-            "f_ip": self.ip,
-            "f_path": self.path,
-            "f_slower_than": self.slower_than,
-        }
-        asked = {name: value for name, value in parameters.items() if value is not None}
-        fragments = [
-            negative if name in self.negated else positive
-            for name, (positive, negative) in _SQL.items()
-            if f"f_{_sql_name(name)}" in asked
-        ]
-        return " AND ".join(fragments) or "true", asked
+        values = self._values()
+        fragments: list[LiteralString] = []
+        for name in values:
+            positive, negative = _SQL[name]
+            fragments.append(negative if name in self.negated else positive)
+        parameters = {f"f_{name.replace('-', '_')}": value for name, value in values.items()}
+        return " AND ".join(fragments) or "true", parameters
 
     def matches(self, row: RequestRow) -> bool:
         """The same question as where(), asked of a row in memory."""
-        seen = {
-            "customer": self.customer is None or row.customer_id == self.customer,
-            "key": self.key is None or row.api_key_fp == self.key,
-            "status": any(low <= row.status_code <= high for low, high in self.status),
-            "class": codes.traffic_class(row.traffic_type, row.status_code) in self.traffic_class,
-            "event": row.event_type in self.event,
-            "service": row.service_type in self.service,
-            "network": row.network in self.network,
-            "server": row.server_id & 0xFF in self.server,
-            "ip": self.ip is None or _within(row.client_ip, self.ip),
-            "path": self.path is None or _path_matches(row.path_prefix, self.path),
-            "slower-than": self.slower_than is None or row.time_total > self.slower_than,
+        return all(self._meets(name, row) != (name in self.negated) for name in self._values())
+
+    def _values(self) -> dict[str, object]:
+        """What is asked, by name in fixed order, as a parameter for SQL."""
+        ranges = ",".join(f"[{low},{high}]" for low, high in self.status)
+        values: dict[str, object] = {
+            "customer": self.customer,
+            "key": self.key,
+            "status": f"{{{ranges}}}" if ranges else None,
+            "class": [wanted.value for wanted in self.traffic_class] or None,
+            "event": list(self.event) or None,
+            "service": list(self.service) or None,
+            "network": list(self.network) or None,
+            # A writer that takes the eight bits for signed stores the upper half negative: ask for both.
+            "server": [*self.server, *(server - 256 for server in self.server if server > 127)] or None,
+            "ip": self.ip,
+            "path": self.path,
+            "slower-than": self.slower_than,
         }
-        return all(
-            outcome != (name in self.negated)
-            for name, outcome in seen.items()
-            if getattr(self, _field(name)) not in (None, ())
-        )
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _meets(self, name: str, row: RequestRow) -> bool:  # noqa: PLR0911 - one line per filter reads best
+        match name:
+            case "customer":
+                return row.customer_id == self.customer
+            case "key":
+                return row.api_key_fp == self.key
+            case "status":
+                return any(low <= row.status_code <= high for low, high in self.status)
+            case "class":
+                return codes.traffic_class(row.traffic_type, row.status_code) in self.traffic_class
+            case "event":
+                return row.event_type in self.event
+            case "service":
+                return row.service_type in self.service
+            case "network":
+                return row.network in self.network
+            case "server":
+                return row.server_id & 0xFF in self.server
+            case "ip":
+                return _within(row.client_ip, self.ip or "")
+            case "path":
+                return _path_matches(row.path_prefix, self.path or "")
+            case _:
+                return row.time_total > (self.slower_than or 0)
 
 
 def parse(text: str, services: ServiceCodes = HEAD_2026) -> RequestFilter:
     """Filter of the screen form: words `name:value`, each negated by a leading "!", and words that speak for
-    themselves (a full key or its 0x fingerprint, an address, a status such as 5xx, a /path). Raises FilterError."""
+    themselves (a full key or 0x fingerprint, an address, a status like 5xx, a class, a /path). Raises FilterError."""
     found: dict[str, tuple[str, bool]] = {}
     for word in text.split():
         negated = word.startswith("!")
-        bare = word[1:] if negated else word
-        name, colon, value = bare.partition(":")
+        bare = word.removeprefix("!")
+        name, _, value = bare.partition(":")
         name = name.lower().replace("_", "-")
-        if not colon or name not in _READERS:
-            name, value = _recognised(bare), bare
-        # `class:!burst`, as in the shell; a path may begin with "!" behind its slash.
+        if ":" not in bare or name not in EXAMPLES:
+            name, value = recognised(bare), bare
+        # `class:!burst` as in the shell; a path that begins with "!" is written /!path.
         if value.startswith("!"):
-            if negated:
-                raise FilterError(f"{name}: negated twice; write !{name}:value")
-            negated, value = True, value[1:]
+            value, negated = value[1:], not negated
         if name in found:
-            raise FilterError(f"{name}: given twice; join the values with a comma where it takes a list")
+            raise FilterError(f"{name}: given twice; give it once, with a comma between values where it takes a list")
         found[name] = (value, negated)
     return _build(found, services)
 
@@ -157,8 +177,8 @@ def from_options(options: Mapping[str, str], services: ServiceCodes = HEAD_2026)
     found: dict[str, tuple[str, bool]] = {}
     for option, value in options.items():
         name = option.replace("_", "-")
-        if name not in _READERS:
-            raise FilterError(f"{_shown(option)}: no such filter; the filters are {', '.join(NAMES)}")
+        if name not in EXAMPLES:
+            raise FilterError(f"{shown(option)}: no such filter; the filters are {', '.join(NAMES)}")
         found[name] = (value.removeprefix("!"), value.startswith("!"))
     return _build(found, services)
 
@@ -167,11 +187,36 @@ def _build(found: Mapping[str, tuple[str, bool]], services: ServiceCodes) -> Req
     fields: dict[str, object] = {}
     for name, (value, negated) in found.items():
         if negated and name == "slower-than":
-            raise FilterError("slower-than: cannot be negated")
-        if not value.strip():
-            raise FilterError(f"{name}: needs a value, as in {name}:{_EXAMPLES[name]}")
-        try:
-            fields[_field(name)] = _READERS[name](value.strip(), services)
-        except (CodeError, KeyFormatError) as problem:
-            raise FilterError(f"{name}: {str(problem).partition(': ')[2]}") from None
-    return RequestFilter(**fields, negated=frozenset(name for name, (_, negated) in found.items() if negated))  # pyright: ignore[reportArgumentType]
+            raise FilterError("slower-than: cannot be negated; leave the ! out")
+        field = "traffic_class" if name == "class" else name.replace("-", "_")
+        fields[field] = read(name, value, services)
+    return replace(RequestFilter(), **fields, negated=frozenset(name for name in found if found[name][1]))
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def _within(address: str, network: str) -> bool:
+    try:
+        return ip_address(address) in _network(network)
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=8)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
+
+
+def _path_matches(logged: str | None, wanted: str) -> bool:
+    if logged is None:
+        return False
+    stripped = logged.lstrip("/")
+    return stripped.startswith(wanted) or (len(logged) >= _LOGGED_PATH and wanted.startswith(stripped))

@@ -1,5 +1,6 @@
 """The request log: what was committed since, and pages back in time."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -24,6 +25,8 @@ _NEWEST: LiteralString = " ORDER BY timestamp DESC FETCH FIRST %(limit)s ROWS WI
 
 _FIRST_WINDOW = timedelta(seconds=5)
 _WIDEST_WINDOW = timedelta(hours=1)
+_FAST_CLOCK = timedelta(minutes=5)  # gateways whose clock is ahead write rows of the near future
+_CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
 RETENTION = timedelta(days=2)
 
 
@@ -42,6 +45,7 @@ class Batch:
 
     rows: list[RequestRow]
     cursor: Cursor
+    reached: datetime  # of begin(): no older row was read; pages back go on from here
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,13 @@ class Requests:
         async with self._database.reading(one_snapshot=True) as connection:
             snapshot = await current_snapshot(connection)
             now = await _database_time(connection)
-            # Gateways with a fast clock write rows of the near future.
-            newest = now + timedelta(minutes=5)
-            history = await _back(connection, wanted, newest, newest - within - timedelta(minutes=5), recent)
-        return Batch(history.rows[::-1], Cursor(snapshot, wanted, now))
+            history = await _back(connection, wanted, now + _FAST_CLOCK, now - within, limit=recent)
+        return Batch(history.rows[::-1], Cursor(snapshot, wanted, now), history.reached)
 
     async def since(self, cursor: Cursor) -> Batch:
         """Every row committed since the cursor that its filter lets through, once, by time within the batch."""
         condition, parameters = cursor.filter.where()
-        async with self._database.reading(one_snapshot=True) as connection:
+        async with self._database.reading(_CATCH_UP_S, one_snapshot=True) as connection:
             snapshot = await current_snapshot(connection)
             now = await _database_time(connection)
             reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
@@ -82,13 +84,48 @@ class Requests:
             await reader.execute(query, {"since": cursor.snapshot, **parameters})
             rows = await reader.fetchall()
         rows.sort(key=itemgetter(0))
-        return Batch(rows, Cursor(snapshot, cursor.filter, now))
+        return Batch(rows, Cursor(snapshot, cursor.filter, now), now)
 
-    async def before(self, wanted: RequestFilter, moment: datetime, *, limit: int = 500) -> History:
-        """The newest rows older than `moment`, back to the retention bound."""
+    async def latest(self, wanted: RequestFilter, *, within: timedelta | None = None, limit: int) -> list[RequestRow]:
+        """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            now = await _database_time(connection)
+            newest = now + _FAST_CLOCK
+            history = await _back(connection, wanted, newest, now - (within or RETENTION), limit=limit)
+        return history.rows[::-1]
+
+    async def forward(self, cursor: Cursor, since: timedelta) -> AsyncGenerator[list[RequestRow]]:
+        """Rows of the last `since` that were committed before the cursor, by time, a window at a time.
+
+        Together with since(cursor) afterwards: every row once.
+        """
+        condition, parameters = cursor.filter.where()
+        query = (
+            "SELECT " + _COLUMNS + " FROM haproxy_raw_logs WHERE " + _WINDOW + "(" + condition + ")"
+            " AND pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot) ORDER BY timestamp"
+        )
+        start, end, width = cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK, _FIRST_WINDOW
+        while start < end:
+            window = {"window_start": start, "window_end": min(start + width, end), "snapshot": cursor.snapshot}
+            async with self._database.reading() as connection:
+                reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+                await reader.execute(query, window | parameters)
+                rows = await reader.fetchall()
+            yield rows
+            start += width
+            # Windows follow the traffic: some ten thousand rows each, whatever the rate.
+            width = max(_FIRST_WINDOW, width / 2) if len(rows) > 20_000 else min(2 * width, _WIDEST_WINDOW)
+
+    async def before(
+        self, wanted: RequestFilter, moment: datetime, *, snapshot: str | None = None, limit: int = 500
+    ) -> History:
+        """The newest rows older than `moment`, back to the retention bound.
+
+        With `snapshot` only rows that were committed before it: those after it a tail has delivered already.
+        """
         async with self._database.reading(one_snapshot=True) as connection:
             bound = await _database_time(connection) - RETENTION
-            return await _back(connection, wanted, moment, bound, limit)
+            return await _back(connection, wanted, moment, bound, limit=limit, snapshot=snapshot)
 
 
 async def _database_time(connection: Connection) -> datetime:
@@ -97,7 +134,13 @@ async def _database_time(connection: Connection) -> datetime:
 
 
 async def _back(
-    connection: Connection, wanted: RequestFilter, moment: datetime, bound: datetime, limit: int
+    connection: Connection,
+    wanted: RequestFilter,
+    moment: datetime,
+    bound: datetime,
+    *,
+    limit: int,
+    snapshot: str | None = None,
 ) -> History:
     """Reads windows back from `moment`, each four times as wide, until `limit` rows are there or `bound` is reached.
 
@@ -105,11 +148,14 @@ async def _back(
     after a time: the statement timeout ends each window.
     """
     condition, parameters = wanted.where()
+    if snapshot is not None:
+        condition += " AND pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)"
+        parameters = parameters | {"snapshot": snapshot}
     query = "SELECT " + _COLUMNS + " FROM haproxy_raw_logs WHERE " + _WINDOW + "(" + condition + ")" + _NEWEST
     reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
     rows: list[RequestRow] = []
     width = _FIRST_WINDOW
-    while moment > bound:
+    while moment > bound and limit > 0:
         start = max(moment - width, bound)
         left = limit - len(rows)
         await reader.execute(query, {"window_start": start, "window_end": moment, "limit": left, **parameters})
@@ -119,4 +165,4 @@ async def _back(
             return History(rows, found[-1].timestamp, complete=False)
         moment = start
         width = min(4 * width, _WIDEST_WINDOW)
-    return History(rows, bound, complete=True)
+    return History(rows, max(moment, bound), complete=moment <= bound)

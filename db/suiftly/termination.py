@@ -32,17 +32,17 @@ class Termination(NamedTuple):
 
 
 _CAUSES: Final[dict[str, tuple[str, Blame]]] = {
-    "-": ("nothing ended it early", Blame.NONE),
+    "-": ("nothing ended it early", Blame.NOBODY),
     "C": ("the client aborted", Blame.CLIENT),
     "c": ("the client-side timeout expired", Blame.CLIENT),
     "S": ("the server aborted or refused", Blame.BACKEND),
     "s": ("the server-side timeout expired", Blame.BACKEND),
     "P": ("the proxy refused: a deny rule, a limit or a protocol check", Blame.EDGE),
-    "L": ("the proxy answered itself; no server was involved", Blame.NONE),
+    "L": ("the proxy answered itself; no server was involved", Blame.NOBODY),
     "R": ("the proxy ran out of a resource: memory, sockets or ports", Blame.EDGE),
     "I": ("the proxy found an internal error in itself", Blame.EDGE),
     "D": ("the proxy killed it because its server went down", Blame.BACKEND),
-    "U": ("the proxy killed it on a backup because a primary server came up", Blame.NONE),
+    "U": ("the proxy killed it on a backup because a primary server came up", Blame.NOBODY),
     "K": ("an administrator killed it", Blame.EDGE),
 }
 _PHASES: Final[dict[str, str]] = {
@@ -111,7 +111,7 @@ def explain(state: str) -> Termination:
     if len(state) not in (2, 4):
         raise TerminationError("termination state: expected 2 or 4 characters as HAProxy logs them, such as -- or sH")
     cause, phase = state[0], state[1]
-    cause_text, blame = _CAUSES.get(cause, (f"{cause!r} is no cause HAProxy documents", Blame.NONE))
+    cause_text, blame = _CAUSES.get(cause, (f"{cause!r} is no cause HAProxy documents", Blame.NOBODY))
     characters = [
         Character(cause, "cause", cause_text),
         Character(phase, "phase", _PHASES.get(phase, f"{phase!r} is no phase HAProxy documents")),

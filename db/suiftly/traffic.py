@@ -106,8 +106,13 @@ class Traffic:
                 bytes=totals[3],
                 latencies=tuple(totals[4]) if totals[4] else None,
                 top=tuple(await top.fetchall()),
-                attention=await _attention(connection, end),
+                attention=await _attention(connection),
             )
+
+    async def still_served(self) -> int:
+        """How many keys revoked within a day were served in the last WINDOW, past the allowance for propagation."""
+        async with self._database.reading() as connection:
+            return len(await _still_served(connection))
 
 
 async def _series(connection: Connection, bounds: dict[str, datetime | timedelta]) -> tuple[dict[str, int], ...]:
@@ -124,29 +129,35 @@ _ALLOWANCE = timedelta(minutes=1)  # configuration reaches the gateways, and the
 _STILL_SERVED = """
     SELECT k.api_key_fp, k.revoked_at, count(*)
     FROM api_keys k JOIN haproxy_raw_logs r ON r.customer_id = k.customer_id AND r.api_key_fp = k.api_key_fp
-    WHERE NOT k.is_active AND k.revoked_at > %(end)s - interval '1 day'
-      AND r.timestamp >= %(end)s - %(window)s AND r.timestamp < %(end)s
+    WHERE NOT k.is_active AND k.revoked_at > now() - interval '1 day'
+      AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
       AND r.timestamp > k.revoked_at + %(allowance)s AND r.traffic_type IN (1, 2)
-    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 100
 """
 _SUSPENDED_SERVED = """
     SELECT c.customer_id, c.updated_at, count(*)
     FROM customers c JOIN haproxy_raw_logs r ON r.customer_id = c.customer_id
-    WHERE c.status <> 'active' AND r.timestamp >= %(end)s - %(window)s AND r.timestamp < %(end)s
+    WHERE c.status <> 'active' AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
       AND r.timestamp > c.updated_at + %(allowance)s AND r.traffic_type IN (1, 2)
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
 """
 
 
-async def _attention(connection: Connection, end: datetime) -> tuple[Attention, ...]:
-    bounds = {"end": end, "window": WINDOW, "allowance": _ALLOWANCE}
+_BOUNDS = {"window": WINDOW, "allowance": _ALLOWANCE}
+
+
+async def _still_served(connection: Connection) -> list[tuple[int, datetime, int]]:
+    return await (await connection.execute(_STILL_SERVED, _BOUNDS)).fetchall()
+
+
+async def _attention(connection: Connection) -> tuple[Attention, ...]:
     lines = [
         Attention("bad", f"revoked key 0x{fp:08x} is still served: {count} request(s) in 5 min", f"key:{fp}", since)
-        for fp, since, count in await (await connection.execute(_STILL_SERVED, bounds)).fetchall()
+        for fp, since, count in (await _still_served(connection))[:5]
     ]
     lines += [
         Attention("bad", f"customer {id_} is not active but served: {count} request(s)", f"customer:{id_}", since)
-        for id_, since, count in await (await connection.execute(_SUSPENDED_SERVED, bounds)).fetchall()
+        for id_, since, count in await (await connection.execute(_SUSPENDED_SERVED, _BOUNDS)).fetchall()
     ]
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")

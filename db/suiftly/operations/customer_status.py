@@ -1,7 +1,7 @@
 """Suspending a customer and resuming one: the two ways between active and suspended."""
 
-from dataclasses import dataclass
-from typing import ClassVar, LiteralString
+from dataclasses import dataclass, replace
+from typing import ClassVar, LiteralString, Self
 
 from db.audit import Actor
 from db.database import Connection
@@ -32,6 +32,13 @@ class _ChangeStatus(Operation):
     def subjects(self) -> tuple[str, ...]:
         return (f"customer:{self.customer_id}",)
 
+    @property
+    def shell(self) -> str:
+        return f"opsdeck customers {self.verb.lower()} {self.customer_id}"
+
+    def at_version(self, version: str) -> Self:
+        return replace(self, version=version)
+
     async def preview(self, connection: Connection) -> Preview:
         version, keys = await self._read(connection, _SELECT)
         return Preview(
@@ -40,6 +47,7 @@ class _ChangeStatus(Operation):
             changes=(f"status: {self.source} → {self.target}",),
             consequences=(*self.consequences, f"{keys} live key(s) are affected; none of them is revoked."),
             version=version,
+            typed_phrase=str(self.customer_id) if self.target == "suspended" else None,
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:

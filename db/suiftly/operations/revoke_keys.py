@@ -1,8 +1,8 @@
 """Revoking API keys: one or many, all or none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import LiteralString
+from typing import LiteralString, Self
 
 from psycopg.rows import class_row
 
@@ -68,6 +68,13 @@ class RevokeKeys(Operation):
     def subjects(self) -> tuple[str, ...]:
         return tuple(f"key:{fingerprint}" for fingerprint in self.fingerprints)
 
+    @property
+    def shell(self) -> str:
+        return "opsdeck keys revoke " + " ".join(f"0x{fingerprint:08x}" for fingerprint in self.fingerprints)
+
+    def at_version(self, version: str) -> Self:
+        return replace(self, version=version)
+
     async def preview(self, connection: Connection) -> Preview:
         targets = await self._read(connection, _SELECT)
         many = len(targets) > 1
@@ -80,6 +87,7 @@ class RevokeKeys(Operation):
                 await _what_is_left(connection, targets),
             ),
             version=_version(targets),
+            typed_phrase=f"revoke {len(targets)}" if many else targets[0].label[-4:],
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:

@@ -1,0 +1,172 @@
+"""The console: its screens, the keys that work everywhere, the services that run as long as it does."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from console.live import Link, Live
+from console.palette import Places
+from console.perform import Performer
+from console.places import COMMANDS, TOP, History, Place, parse_command
+from console.screens.base import DeckScreen
+from console.screens.confirm import ConfirmScreen
+from console.screens.customer import CustomerScreen
+from console.screens.customers import CustomersScreen
+from console.screens.help import HelpScreen
+from console.screens.key import KeyScreen
+from console.screens.keys import KeysScreen
+from console.screens.overview import OverviewScreen
+from console.screens.request import RequestScreen
+from console.screens.requests import RequestsScreen
+from console.settings import Settings
+from console.state import DeckState
+from console.vitals import Vitals
+from db.source import RequestRow, Source
+from widgets.prompt import Prompt
+
+_SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
+    "overview": OverviewScreen,
+    "customers": CustomersScreen,
+    "keys": KeysScreen,
+    "requests": RequestsScreen,
+    "customer": CustomerScreen,
+    "key": KeyScreen,
+}
+
+
+class OpsDeck(App[int]):
+    """One console on one database."""
+
+    TITLE = "opsdeck"
+    COMMANDS = {Places}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"go('{kind}')", kind.title(), show=False, id=f"go.{kind}", tooltip=f"Show {kind}")
+            for number, kind in enumerate(TOP, start=1)
+        ),
+        Binding("colon", "command", "Command", key_display=":", id="deck.command", tooltip="Go anywhere by name"),
+        Binding("question_mark", "help", "Help", key_display="?", id="deck.help", tooltip="Every key that works here"),
+        Binding("escape", "back", "Back", show=False, id="deck.back", tooltip="Back to the screen below"),
+        Binding("left_square_bracket", "step(-1)", "Earlier", show=False, key_display="[", id="deck.earlier",
+                tooltip="The place before this one"),
+        Binding("right_square_bracket", "step(1)", "Later", show=False, key_display="]", id="deck.later",
+                tooltip="The place after this one"),
+        Binding("q", "quit", "Quit", id="deck.quit", tooltip="Leave the console"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="deck.interrupt", tooltip="Leave the console"),
+    ]  # fmt: skip
+
+    deck_state: reactive[DeckState] = reactive(DeckState("", "", read_only=True), init=False)
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        super().__init__()
+        self.source = source
+        self.settings = settings
+        self.live = Live(self, source.database, self._link_changed)
+        self.vitals = Vitals(source, self._vitals_changed)
+        self.performer = Performer(self, source, ConfirmScreen, self.live.changed.publish)
+        self._history = History()
+        self.set_reactive(
+            OpsDeck.deck_state,
+            DeckState(settings.profile_name, source.database.place, settings.read_only, settings.profile.production),
+        )
+        for kind in TOP:
+            self.add_mode(kind, partial(self._open, kind))  # pyright: ignore[reportUnknownMemberType]
+
+    def _open(self, kind: str) -> Screen[Any]:
+        return _SCREENS[kind](self.source, Place(kind))
+
+    async def run_until_quit(self) -> int:
+        """Runs until the operator leaves or the terminal goes away. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.exit, 0)
+        return await self.run_async(mouse=self.settings.profile.mouse) or 0
+
+    async def on_mount(self) -> None:
+        """Starts what runs as long as the console."""
+        await self.go(Place("overview"))
+        self.run_worker(self.live.run(), group="services")
+        self.run_worker(self.vitals.run(), group="services")
+        self.live.changed.subscribe(self, lambda _topic: self.vitals.wake())
+
+    def _link_changed(self, link: Link) -> None:
+        self.deck_state = replace(self.deck_state, link=link)
+
+    def _vitals_changed(self, vitals: Vitals) -> None:
+        self.deck_state = replace(self.deck_state, control=vitals.control, still_served=vitals.still_served)
+        self.screen.refresh_bindings()
+
+    # Going places
+
+    async def go(self, place: Place) -> None:
+        """Shows a place and remembers the way."""
+        try:
+            await self._show(place)
+        except ValueError as error:
+            self.notify(str(error), severity="warning")
+            return
+        self._history.visit(place)
+
+    async def _show(self, place: Place) -> None:
+        if place.kind not in TOP:
+            await self.push_screen(_SCREENS[place.kind](self.source, place))
+            return
+        await self.switch_mode(place.kind)
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        screen = self.screen
+        if isinstance(screen, DeckScreen) and place.subject != screen.place.subject and place.subject:
+            screen.narrow(place.subject)
+
+    def explain(self, row: RequestRow) -> None:
+        """Opens one request in words; a link in it is followed."""
+        self.push_screen(RequestScreen(row), self._follow)
+
+    async def _follow(self, place: Place | None) -> None:
+        if place is not None:
+            await self.go(place)
+
+    async def action_go(self, kind: str) -> None:
+        await self.go(Place(kind))
+
+    async def action_step(self, by: int) -> None:
+        place = self._history.step(by)
+        if place is not None:
+            await self._show(place)
+
+    async def action_back(self) -> None:
+        if len(self.screen_stack) > 1:
+            await self.pop_screen()
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(list(self.screen.active_bindings.values()), self))
+
+    def action_command(self) -> None:
+        if isinstance(self.screen, DeckScreen):
+            self.screen.query_one(Prompt).open(
+                "command", ":", hint="overview, customers, keys, requests, an id", words=COMMANDS
+            )
+
+    async def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """A command typed behind `:`."""
+        prompt = self.screen.query_one(Prompt)
+        try:
+            place = parse_command(event.text)
+        except ValueError as error:
+            prompt.say(str(error))
+            return
+        prompt.close()
+        if place.kind == "quit":
+            self.exit(0)
+        elif place.kind == "help":
+            self.action_help()
+        else:
+            await self.go(place)

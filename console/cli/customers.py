@@ -1,0 +1,127 @@
+"""opsdeck customers list | show | suspend | resume"""
+
+from argparse import ArgumentParser, Namespace
+
+from console import failures
+from console.cli import change
+from console.cli.context import Context, Subparsers
+from console.cli.output import cell, emit, narrate, table, to_json
+from console.settings import UsageError
+from console.words import dollars, limit_words
+from db.source import CustomerDetail, ResumeCustomer, SuspendCustomer, parse_customer_search
+
+_MAX_ID = 2**32 - 1
+
+
+def customer_id(text: str) -> int:
+    """A customer id as typed. Raises UsageError."""
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_ID:
+        raise UsageError(f"customer id {text!r} is not a number from 1 to {_MAX_ID}")
+    return int(text)
+
+
+def add(commands: Subparsers) -> None:
+    verbs = commands.add_parser("customers", help="find, show, suspend and resume customers").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    listing = verbs.add_parser("list", help="customers by id, wallet prefix (0x…) or status")
+    listing.add_argument("search", nargs="*", help="an id, a wallet or its beginning, a status; they combine")
+    listing.add_argument("--limit", type=int, default=100, help="rows at the most (100)")
+    listing.add_argument("--after", type=customer_id, help="the last id of the page before")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=list_customers)
+    show = verbs.add_parser("show", help="one customer with services, usage and money")
+    show.add_argument("customer", type=customer_id)
+    show.add_argument("--json", action="store_true", help="one JSON document")
+    show.set_defaults(run=show_customer)
+    _add_change(verbs.add_parser("suspend", help="stop serving a customer (reversible)"), suspend)
+    _add_change(verbs.add_parser("resume", help="serve a suspended customer again"), resume)
+
+
+def _add_change(parser: ArgumentParser, run: object) -> None:
+    parser.add_argument("customer", type=customer_id)
+    change.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+async def list_customers(context: Context, options: Namespace) -> int:
+    try:
+        search = parse_customer_search(" ".join(options.search))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    async with context.source() as source:
+        after = None
+        if options.after is not None:
+            after = await source.customers.find(options.after)
+            if after is None:
+                raise UsageError(f"--after: there is no customer {options.after}")
+        page = await source.customers.page(search, after=after, limit=options.limit)
+    if options.json:
+        emit(to_json({"customers": page.rows, "complete": page.complete}))
+        return failures.DONE
+    headers = ("customer", "status", "wallet", "live keys", "balance", "this month", "limit")
+    rows = [
+        (
+            row.customer_id,
+            row.status,
+            row.wallet_address,
+            row.live_keys,
+            dollars(row.current_balance_usd_cents),
+            dollars(row.current_month_charged_usd_cents),
+            limit_words(row.max_monthly_usd_cents),
+        )
+        for row in page.rows
+    ]
+    emit(table(headers, rows))
+    if not page.complete:
+        narrate(f"{len(rows)} rows shown, there are more: go on with --after {page.rows[-1].customer_id}")
+    return failures.DONE
+
+
+async def show_customer(context: Context, options: Namespace) -> int:
+    async with context.source() as source:
+        detail = await source.customers.detail(options.customer)
+    if detail is None:
+        narrate(f"there is no customer {options.customer}")
+        return failures.FAILED
+    emit(to_json(detail) if options.json else _as_text(detail))
+    return failures.DONE
+
+
+def _as_text(detail: CustomerDetail) -> str:
+    row = detail.customer
+    facts = [
+        ("customer", row.customer_id),
+        ("status", row.status),
+        ("wallet", row.wallet_address),
+        ("escrow", row.escrow_contract_id),
+        ("balance", dollars(row.current_balance_usd_cents)),
+        ("this month", f"{dollars(row.current_month_charged_usd_cents)} of {limit_words(row.max_monthly_usd_cents)}"),
+        ("unpaid bills", f"{detail.unpaid_bills}, {dollars(detail.unpaid_usd_cents)}"),
+        ("live keys", row.live_keys),
+        ("since", row.created_at),
+    ]
+    lines = [f"{name:<13} {cell(value)}" for name, value in facts]
+    services = [(s.service_type, s.tier, "enabled" if s.is_enabled else "disabled") for s in detail.services]
+    days = [(day.day, f"{day.requests:,}", f"{day.bytes:,}", cell(day.charged_usd)) for day in detail.usage]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            table(("service", "tier", "state"), services),
+            "",
+            table(("day (UTC)", "requests", "bytes", "billed USD"), days),
+        ]
+    )
+
+
+async def suspend(context: Context, options: Namespace) -> int:
+    change.check(options)
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, SuspendCustomer(options.customer))
+
+
+async def resume(context: Context, options: Namespace) -> int:
+    change.check(options)
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, ResumeCustomer(options.customer))

@@ -1,0 +1,108 @@
+"""opsdeck demo: an embedded PostgreSQL, an invented business with live traffic, and the console on it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from console import failures
+from console.cli.context import Context, Subparsers, open_database
+from console.cli.output import emit, narrate
+from console.cli.simulate import rate
+from console.settings import ENVIRONMENT_DSN, Profile, Settings
+from db.embedded import embedded_server
+from db.migrate import migrate
+from db.source import invent_business
+
+
+def default_folder() -> Path:
+    """Where the demo keeps its data. As root not below /root: the server runs as another user."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/opsdeck/demo")
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "opsdeck" / "demo"
+
+
+def add(commands: Subparsers) -> None:
+    parser = commands.add_parser("demo", help="try opsdeck: embedded PostgreSQL, simulated traffic, the console")
+    parser.add_argument("--data-dir", type=Path, default=default_folder(), help=f"({default_folder()})")
+    parser.add_argument("--rate", type=rate, default=200.0, help="log rows a second (200)")
+    parser.add_argument("--customers", type=int, default=2000, help="customers to invent on the first start (2000)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same business (1)")
+    parser.add_argument("--headless", action="store_true", help="no console: print the DSN and run until a signal")
+    parser.set_defaults(run=run_demo)
+
+
+async def run_demo(context: Context, options: Namespace) -> int:
+    folder = options.data_dir.expanduser().resolve()
+    with embedded_server(folder) as dsn:
+        settings = Settings("demo", Profile(), SecretStr(dsn), read_only=getattr(options, "read_only", False))
+        await _prepare(settings, options, folder)
+        with _simulator(dsn, options, folder):
+            if options.headless:
+                emit(json.dumps({"dsn": dsn}))
+                sys.stdout.flush()
+                await _until_signal()
+                return failures.DONE
+            return await context.open_console(settings)
+
+
+async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None:
+    database = open_database(Settings(settings.profile_name, settings.profile, settings.dsn, read_only=False))
+    await database.open()
+    try:
+        await migrate(database)
+        narrate("opsdeck demo: preparing the data (the first start takes some seconds) …")
+        examples = await invent_business(
+            settings.dsn.get_secret_value(), customers=options.customers, rate=options.rate, seed=options.seed
+        )
+    finally:
+        await database.close()
+    if examples:
+        # What the customers hold, so that pasting a full key can be tried. Nothing in the database tells them.
+        path = folder / "customer-keys.txt"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{example.customer_id} {example.key}\n" for example in examples), encoding="ascii")
+
+
+@contextmanager
+def _simulator(dsn: str, options: Namespace, folder: Path) -> Generator[None]:
+    """The gateways, in a process of their own so that the console keeps a core for itself."""
+    command = [sys.executable, "-m", "console", "simulate", "--until-eof"]
+    command += ["--rate", str(options.rate), "--seed", str(options.seed)]
+    with (folder / "simulator.log").open("wb") as log:
+        child = subprocess.Popen(
+            command,
+            env=os.environ | {ENVIRONMENT_DSN: dsn},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            # Its own session: ctrl-c at the terminal is for the console, which then ends the simulator.
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        assert child.stdin is not None  # noqa: S101 - it was opened as a pipe above
+        child.stdin.close()
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+async def _until_signal() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

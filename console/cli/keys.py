@@ -1,0 +1,173 @@
+"""opsdeck keys list | show | find | revoke"""
+
+from argparse import Namespace
+
+from console import failures
+from console.cli import change
+from console.cli.context import Context, Subparsers
+from console.cli.customers import customer_id
+from console.cli.output import cell, emit, narrate, rfc3339, table, to_json
+from console.settings import UsageError
+from db.source import (
+    RECENT_MINUTES,
+    ApiKey,
+    KeySearch,
+    KeyTraffic,
+    RevokeKeys,
+    Source,
+    parse_fingerprint,
+    parse_key_search,
+    server_label,
+)
+
+
+def fingerprint(text: str) -> int:
+    """A fingerprint as typed: decimal, signed decimal, hex, or a pasted key. Raises UsageError."""
+    try:
+        return parse_fingerprint(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def add(commands: Subparsers) -> None:
+    verbs = commands.add_parser("keys", help="find, show and revoke API keys").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    listing = verbs.add_parser("list", help="keys, newest first")
+    listing.add_argument("--customer", type=customer_id, help="only keys of this customer")
+    listing.add_argument("--state", choices=("live", "revoked"), help="only live or only revoked keys")
+    listing.add_argument("--limit", type=int, default=100, help="rows at the most (100)")
+    listing.add_argument("--after", type=fingerprint, help="the last fingerprint of the page before")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=list_keys)
+    find = verbs.add_parser("find", help="by fingerprint, pasted key (- reads it from stdin) or customer:ID")
+    find.add_argument("what", nargs="+", help="decimal or hex fingerprint, a full key, customer:ID, live, revoked")
+    find.add_argument("--json", action="store_true", help="one JSON document")
+    find.set_defaults(run=find_keys)
+    show = verbs.add_parser("show", help="one key, and what the log says of it")
+    show.add_argument("key", metavar="FP", type=fingerprint)
+    show.add_argument("--json", action="store_true", help="one JSON document")
+    show.set_defaults(run=show_key)
+    revoke = verbs.add_parser("revoke", help="revoke one key or many, all or none")
+    revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint)
+    revoke.add_argument("--customer", type=customer_id, help="refuse keys of any other customer")
+    change.add_options(revoke)
+    revoke.set_defaults(run=revoke_keys)
+
+
+def _print_keys(rows: tuple[ApiKey, ...]) -> None:
+    headers = ("fingerprint", "decimal", "customer", "service", "state", "created", "revoked", "reason")
+    emit(
+        table(
+            headers,
+            [
+                (
+                    row.label,
+                    row.fingerprint,
+                    row.customer_id,
+                    row.service_type,
+                    "live" if row.is_active else "revoked",
+                    row.created_at,
+                    row.revoked_at,
+                    row.revocation_reason,
+                )
+                for row in rows
+            ],
+        )
+    )
+
+
+async def list_keys(context: Context, options: Namespace) -> int:
+    async with context.source() as source:
+        after = None
+        if options.after is not None:
+            after = await source.keys.find(options.after)
+            if after is None:
+                raise UsageError(f"--after: there is no key with fingerprint 0x{options.after:08x}")
+        search = KeySearch(customer_id=options.customer, state=options.state)
+        page = await source.keys.page(search, after=after, limit=options.limit)
+    if options.json:
+        emit(to_json({"keys": page.rows, "complete": page.complete}))
+        return failures.DONE
+    _print_keys(page.rows)
+    if not page.complete:
+        narrate(f"{len(page.rows)} rows shown, there are more: go on with --after {page.rows[-1].label}")
+    return failures.DONE
+
+
+async def find_keys(context: Context, options: Namespace) -> int:
+    words = " ".join(options.what)
+    if words == "-":
+        # From a pipe the key reaches neither the shell history nor the process list.
+        words = await _read_stdin()
+    try:
+        search = parse_key_search(words)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    async with context.source() as source:
+        page = await source.keys.page(search)
+    if options.json:
+        emit(to_json({"keys": page.rows, "complete": page.complete}))
+    elif page.rows:
+        _print_keys(page.rows)
+    if not page.rows:
+        narrate("no key matches")
+        return failures.FAILED
+    return failures.DONE
+
+
+async def _read_stdin() -> str:
+    import asyncio
+    import sys
+
+    return (await asyncio.to_thread(sys.stdin.readline)).strip()
+
+
+async def _key(source: Source, wanted: int) -> ApiKey | None:
+    found = await source.keys.find(wanted)
+    if found is None:
+        narrate(f"there is no key with fingerprint 0x{wanted:08x}")
+    return found
+
+
+async def show_key(context: Context, options: Namespace) -> int:
+    async with context.source() as source:
+        key = await _key(source, options.key)
+        if key is None:
+            return failures.FAILED
+        traffic = await source.keys.traffic(key)
+    emit(to_json({"key": key, "traffic": traffic}) if options.json else _as_text(key, traffic))
+    return failures.DONE
+
+
+def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
+    served = f"{traffic.served:,} of {traffic.requests:,}" if traffic.requests else "no request"
+    facts = [
+        ("fingerprint", f"{key.label} ({key.fingerprint})"),
+        ("customer", f"{key.customer_id} ({key.customer_status})"),
+        ("service", key.service_type),
+        ("state", "live" if key.is_active else "revoked"),
+        ("created", rfc3339(key.created_at)),
+    ]
+    if key.revoked_at:
+        facts += [
+            ("revoked", f"{rfc3339(key.revoked_at)} by {cell(key.revoked_by)}"),
+            ("reason", cell(key.revocation_reason)),
+        ]
+    facts += [
+        (
+            f"last {RECENT_MINUTES} min",
+            f"{served} served, {traffic.refused_as_revoked:,} refused as revoked (event 31)",
+        ),
+        ("last seen", cell(traffic.last_seen)),
+        ("last served", cell(traffic.last_served)),
+        ("servers", ", ".join(server_label(server) for server in traffic.servers) or "-"),
+    ]
+    return "\n".join(f"{name:<13} {cell(value)}" for name, value in facts)
+
+
+async def revoke_keys(context: Context, options: Namespace) -> int:
+    change.check(options)
+    wanted = tuple(dict.fromkeys(options.keys))
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, RevokeKeys(wanted, customer_id=options.customer))

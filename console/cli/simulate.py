@@ -1,0 +1,69 @@
+"""opsdeck simulate: write what gateways write."""
+
+import asyncio
+import signal
+import sys
+from argparse import ArgumentTypeError, Namespace
+
+from console import failures
+from console.cli.context import Context, Subparsers
+from console.cli.output import emit, narrate, to_json
+from db.source import SimulationProgress, simulate
+
+
+def rate(text: str) -> float:
+    """Rows a second."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 200_000:
+        raise ArgumentTypeError(f"{text!r} is not a rate; give rows a second above 0, at most 200000")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def add(commands: Subparsers) -> None:
+    parser = commands.add_parser("simulate", help="write simulated traffic into a database made by demo or simulate")
+    parser.add_argument("--rate", type=rate, required=True, help="rows a second")
+    parser.add_argument("--seconds", type=_seconds, help="how long (until interrupted)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic (1)")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
+    parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    parser.set_defaults(run=run_simulate)
+
+
+async def run_simulate(context: Context, options: Namespace) -> int:
+    dsn = context.settings().dsn.get_secret_value()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    if options.until_eof:
+        # The demo holds the other end: however it dies, this ends too.
+        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, loop, stop)
+    progress = await simulate(dsn, options.rate, options.seconds, options.seed, stop=stop)
+    _report(progress, as_json=options.json)
+    return failures.DONE
+
+
+def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def _report(progress: SimulationProgress, *, as_json: bool) -> None:
+    if as_json:
+        emit(to_json(progress))
+    else:
+        narrate(f"wrote {progress.rows:,} rows, {progress.requests:,} requests in {progress.batches:,} batches")

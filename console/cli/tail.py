@@ -1,0 +1,172 @@
+"""opsdeck tail: the request log in the shell."""
+
+import asyncio
+import csv
+import io
+import re
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from console import failures
+from console.cli.context import Context, Subparsers
+from console.cli.output import cell, emit, narrate, rfc3339, to_json
+from console.failures import word
+from console.settings import UsageError
+from db.errors import TimedOut, Unavailable
+from db.source import FilterError, RequestFilter, RequestRow, Source, as_record, filter_from_options
+
+_POLL_S = 0.25
+_FILTERS = {
+    "customer": "customer id",
+    "key": "fingerprint (decimal or hex) or a pasted key",
+    "status": "200, 4xx, 500-504, comma list",
+    "class": "guaranteed, burst, rejected, invalid, server-error, other",
+    "event": "event code or name, comma list",
+    "service": "seal, grpc, graphql, …",
+    "network": "mainnet, testnet, devnet, localnet",
+    "server": "r1-s03, 19 or 0x13",
+    "ip": "address or CIDR",
+    "path": "beginning of the path",
+    "slower-than": "500ms, 2s",
+}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta:
+    """90s, 15m, 2h, 1d."""
+    match = re.fullmatch(r"(\d+)([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a duration; write 90s, 15m, 2h or 1d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def add(commands: Subparsers) -> None:
+    parser = commands.add_parser("tail", help="the live request log; filters take ! in front to negate")
+    for name, hint in _FILTERS.items():
+        parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
+    parser.add_argument("--since", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
+    parser.add_argument("--no-follow", action="store_true", help="print what is there and end")
+    parser.add_argument("--limit", type=_positive, help="rows at the most (the newest ones with --no-follow)")
+    parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="json = one object a line")
+    parser.set_defaults(run=run_tail)
+
+
+def _wanted(options: Namespace) -> RequestFilter:
+    told = {name: value for name in _FILTERS if (value := getattr(options, f"filter_{name}")) is not None}
+    try:
+        return filter_from_options(told)
+    except FilterError as error:
+        raise UsageError(str(error)) from None
+
+
+def _text(row: RequestRow) -> str:
+    record = as_record(row)
+    words = [
+        rfc3339(row.timestamp),
+        f"{row.status_code:>4} {record['traffic_class']:<12} {row.time_total:>6} ms {record['server_name']}",
+        f"{record['service_type_name']:<8} {record['network_name']:<8}",
+        f"{'-' if row.customer_id is None else row.customer_id:>10}",
+        f"0x{row.api_key_fp:08x}" if row.api_key_fp else f"{'-':<10}",
+        f"{cell(row.path_prefix):<10} {cell(row.termination_state or '--')}",
+    ]
+    if row.repeat > 1:
+        words.append(f"×{row.repeat}")
+    if row.event_type:
+        words.append(record["event_type_name"])
+    return " ".join(words)
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(values)
+    return buffer.getvalue()
+
+
+def _csv(row: RequestRow) -> str:
+    return _csv_line(
+        [rfc3339(row.timestamp) if name == "timestamp" else value for name, value in as_record(row).items()]
+    )
+
+
+def _json(row: RequestRow) -> str:
+    return to_json(as_record(row), indent=None)
+
+
+_FORMATS: dict[str, Callable[[RequestRow], str]] = {"text": _text, "json": _json, "csv": _csv}
+
+
+class _Printer:
+    """Writes rows until the limit; `full` then."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._format = _FORMATS[options.format]
+        self._left: int | None = options.limit
+        self._header = options.format == "csv"
+
+    @property
+    def full(self) -> bool:
+        return self._left == 0
+
+    def write(self, rows: Sequence[RequestRow]) -> None:
+        if self._left is not None:
+            rows = rows[: self._left]
+            self._left -= len(rows)
+        lines = [self._format(row) for row in rows]
+        if rows and self._header:
+            lines.insert(0, _csv_line(list(as_record(rows[0]))))
+            self._header = False
+        if lines:
+            emit("\n".join(lines))
+
+
+async def run_tail(context: Context, options: Namespace) -> int:
+    wanted = _wanted(options)
+    printer = _Printer(options)
+    async with context.source() as source:
+        if options.no_follow:
+            await _print_once(source, wanted, printer, options)
+            return failures.DONE
+        await _follow(source, wanted, printer, options.since)
+    return failures.DONE
+
+
+async def _print_once(source: Source, wanted: RequestFilter, printer: _Printer, options: Namespace) -> None:
+    cursor = (await source.requests.begin(wanted, recent=0)).cursor
+    if options.since is not None and options.limit is None:
+        async for rows in source.requests.forward(cursor, options.since):
+            printer.write(rows)
+        return
+    history = await source.requests.latest(wanted, within=options.since, limit=options.limit or 20)
+    printer.write(history)
+
+
+async def _follow(source: Source, wanted: RequestFilter, printer: _Printer, since: timedelta | None) -> None:
+    """Prints every row committed from now on exactly once, also across lost connections."""
+    batch = await source.requests.begin(wanted, recent=0 if since else 10)
+    printer.write(batch.rows)
+    if since is not None:
+        async for rows in source.requests.forward(batch.cursor, since):
+            printer.write(rows)
+    cursor, lost = batch.cursor, False
+    while not printer.full:
+        await asyncio.sleep(_POLL_S)
+        try:
+            batch = await source.requests.since(cursor)
+        except (Unavailable, TimedOut) as error:
+            if not lost:
+                narrate(f"{word(error).sentence}; trying again, nothing is skipped")
+            lost = True
+            await asyncio.sleep(1)
+            continue
+        if lost:
+            narrate("connected again")
+            lost = False
+        printer.write(batch.rows)
+        cursor = batch.cursor

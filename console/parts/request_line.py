@@ -1,0 +1,38 @@
+"""One log row as one line: what fits at 80 cells, and more where there is room."""
+
+from datetime import UTC
+
+from db.source import RequestRow, TrafficClass, event_name, server_label, service_name, traffic_class
+from widgets.tone import Tone
+
+_TONES = {
+    TrafficClass.GUARANTEED: Tone.GOOD,
+    TrafficClass.BURST: Tone.ACCENT,
+    TrafficClass.REJECTED: Tone.WARN,
+    TrafficClass.INVALID: Tone.NOTICE,
+    TrafficClass.SERVER_ERROR: Tone.BAD,
+    TrafficClass.OTHER: Tone.DIM,
+}
+WIDE = 104  # from here on the traffic class and the termination state have room
+
+TITLE = "time         stat     ms server service    customer key        path"
+WIDE_TITLE = "time         stat class            ms server service    customer key        path       end  what happened"
+
+
+def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
+    """Few pieces of colour a line: every change of colour costs bytes on the wire."""
+    kind = traffic_class(row.traffic_type, row.status_code)
+    at = row.timestamp.astimezone(UTC)
+    customer = "-" if row.customer_id is None else str(row.customer_id)
+    key = f"0x{row.api_key_fp:08x}" if row.api_key_fp else "-"
+    what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
+    place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {customer:>11} {key:<10}"
+    path = f"{row.path_prefix or '-':<10}"
+    time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} "
+    tone = _TONES[kind]
+    if width < WIDE:
+        status = f"{row.status_code:>4}"
+        return [(time, Tone.DIM), (status, tone), (f" {row.time_total:>6} {place} {path} ", Tone.PLAIN), (what, tone)]
+    status = f"{row.status_code:>4} {kind.value:<12}"
+    rest = f" {row.time_total:>6} {place} {path} {row.termination_state or '--':<4} "
+    return [(time, Tone.DIM), (status, tone), (rest, Tone.PLAIN), (what, tone)]

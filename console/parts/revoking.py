@@ -1,0 +1,39 @@
+"""Revoking from a screen: what is at stake, told while the operator writes the reason."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from console.failures import word
+from console.words import ago
+from db.errors import DatabaseError
+from db.source import RECENT_MINUTES, ApiKey, RevokeKeys, Source
+
+
+def revocation(keys: Sequence[ApiKey]) -> RevokeKeys:
+    """The operation for these keys; keys of one customer are guarded against a mix-up."""
+    customers = {key.customer_id for key in keys}
+    return RevokeKeys(
+        tuple(key.fingerprint for key in keys), customer_id=next(iter(customers)) if len(customers) == 1 else None
+    )
+
+
+async def blast_radius(source: Source, keys: Sequence[ApiKey]) -> tuple[str, ...]:
+    """What the log says of the first few keys, each bounded to two seconds: never in the way of a revocation."""
+    lines: list[str] = []
+    for key in keys[:3]:
+        try:
+            traffic = await source.keys.traffic(key)
+        except DatabaseError as error:
+            lines.append(f"{key.label}: its traffic is not known ({word(error).sentence}).")
+            continue
+        if not traffic.requests:
+            lines.append(f"{key.label}: no request in the last {RECENT_MINUTES} min.")
+            continue
+        share = 100 * traffic.served / traffic.requests
+        lines.append(
+            f"{key.label}: {traffic.per_minute:,.0f} requests/min, {share:.0f} % served, from {traffic.addresses} "
+            f"address(es), last seen {ago(traffic.last_seen, datetime.now(UTC))}."
+        )
+    if len(keys) > len(lines):
+        lines.append(f"… and {len(keys) - len(lines)} more key(s).")
+    return tuple(lines)

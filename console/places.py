@@ -1,0 +1,102 @@
+"""Where an operator can go: places, the words that name them, and the way back."""
+
+import difflib
+import re
+from dataclasses import dataclass, field
+
+from db.source import looks_like_key, parse_fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A screen and what it is about: a search, a customer id, a fingerprint (decimal), a filter."""
+
+    kind: str
+    subject: str = ""
+
+    @property
+    def title(self) -> str:
+        if self.kind == "key":
+            return f"key 0x{int(self.subject):08x}"
+        return f"{self.kind} {self.subject}".strip()
+
+
+TOP = ("overview", "customers", "keys", "requests")
+"""The screens that digits switch to, in their order."""
+
+_ALIASES = {
+    "o": "overview",
+    "cu": "customers",
+    "c": "customer",
+    "k": "keys",
+    "r": "requests",
+    "log": "requests",
+    "tail": "requests",
+}
+COMMANDS = (*TOP, "customer", "key", "help", "quit")
+"""What can be typed behind `:`."""
+
+
+def recognised(text: str) -> tuple[Place, ...]:
+    """What a pasted or typed subject may be: a key (any spelling of its fingerprint), a customer id, a wallet."""
+    places: list[Place] = []
+    text = text.strip()
+    if re.fullmatch(r"\d{1,10}", text) and 1 <= int(text) < 2**32:
+        places.append(Place("customer", text))
+    if re.fullmatch(r"0x[0-9a-fA-F]{9,64}", text):
+        places.append(Place("customers", text.lower()))
+    try:
+        places.append(Place("key", str(parse_fingerprint(text))))
+    except ValueError:
+        pass
+    return tuple(places)
+
+
+def hide_key(word: str) -> str:
+    """A full key as its fingerprint, anything else as it is: keys never reach the screen."""
+    return f"0x{parse_fingerprint(word):08x}" if looks_like_key(word) else word
+
+
+def parse_command(text: str) -> Place:
+    """Reads a line typed behind `:`, such as `customers suspended`, `key 0x0100607b` or just a subject.
+
+    Raises ValueError with one sentence that names the word and the nearest command.
+    """
+    word, _, rest = text.strip().partition(" ")
+    name = _ALIASES.get(word.lower(), word.lower())
+    rest = rest.strip()
+    if name in ("key", "customer"):
+        if not rest:
+            raise ValueError(f":{name} wants {'a fingerprint' if name == 'key' else 'a customer id'} behind it")
+        matching = [place for place in recognised(rest) if place.kind == name]
+        if not matching:
+            raise ValueError(f"{rest!r} is not a {'fingerprint' if name == 'key' else 'customer id'}")
+        return matching[0]
+    if name in COMMANDS:
+        return Place(name, rest)
+    if not rest and (places := recognised(word)):
+        return places[0]
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    raise ValueError(f"there is no command {word!r}" + (f"; did you mean {near[0]}?" if near else "; ? shows help"))
+
+
+@dataclass(slots=True)
+class History:
+    """The places one has been at, like a browser's."""
+
+    places: list[Place] = field(default_factory=list[Place])
+    at: int = -1
+
+    def visit(self, place: Place) -> None:
+        """Goes on from here: what lay ahead is forgotten. The same place twice in a row counts once."""
+        if self.at >= 0 and self.places[self.at] == place:
+            return
+        self.places = [*self.places[: self.at + 1], place][-50:]
+        self.at = len(self.places) - 1
+
+    def step(self, by: int) -> Place | None:
+        """The place one step back (-1) or ahead (1), or None at the end."""
+        if not 0 <= self.at + by < len(self.places):
+            return None
+        self.at += by
+        return self.places[self.at]

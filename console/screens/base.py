@@ -1,0 +1,147 @@
+"""What all screens share: one snapshot loaded again and again, the header, the prompt, going places."""
+
+from abc import abstractmethod
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from console.failures import Failure
+from console.places import Place, hide_key
+from console.refresh import Refresh
+from console.state import DeckState
+from db.source import Source
+from widgets.prompt import Prompt
+from widgets.status_line import Item, StatusLine
+from widgets.tone import Tone
+
+if TYPE_CHECKING:
+    from console.app import OpsDeck
+
+Snapshot = TypeVar("Snapshot")
+
+
+class DeckScreen(Screen[None], Generic[Snapshot]):
+    """A screen asks `load()` for one frozen snapshot and paints it. A failed load keeps the last one, greyed."""
+
+    topics: ClassVar[frozenset[str]] = frozenset()  # hints that make it load again at once
+    period: ClassVar[float | None] = 5.0  # seconds between loads; None: only on hints
+    breather: ClassVar[float] = 4.0  # a load may take 1/(1 + breather) of the time
+    DEFAULT_CSS = """
+    DeckScreen #body { height: 1fr; }
+    DeckScreen.stale #body { opacity: 55%; }
+    """
+
+    snapshot: reactive[Snapshot | None] = reactive(None, init=False)
+    failure: reactive[Failure | None] = reactive(None, init=False)
+
+    def __init__(self, source: Source, place: Place) -> None:
+        super().__init__()
+        self.source = source
+        self.place = place
+        self._loaded: float | None = None
+        self._loaded_at: datetime | None = None
+        self._refresh = Refresh(self.load, self._show, self._fail, self.period, self.breather)
+
+    @property
+    def deck(self) -> "OpsDeck":
+        """The app, typed."""
+        return cast("OpsDeck", self.app)
+
+    @abstractmethod
+    async def load(self) -> Snapshot:
+        """Asks the source. Raises the errors of db.errors."""
+
+    @abstractmethod
+    def paint(self, snapshot: Snapshot) -> None:
+        """Tells the widgets what to show."""
+
+    @abstractmethod
+    def compose_body(self) -> ComposeResult:
+        """The widgets between header and footer."""
+
+    def compose(self) -> ComposeResult:
+        """Header, body, prompt, footer."""
+        yield StatusLine(id="status")
+        with Vertical(id="body"):
+            yield from self.compose_body()
+        yield Prompt(hide_key, id="prompt")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Starts loading; a hint, the header's state and the clock reach it from here on."""
+        self.deck.live.changed.subscribe(self, self._hinted)
+        self.watch(self.deck, "deck_state", self._tell_state)
+        self.set_interval(1.0, self._tell_state)
+        self.run_worker(self._refresh.run(), group="refresh")
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: no loads."""
+        self._refresh.pause()
+
+    def on_screen_resume(self) -> None:
+        """Seen again: what is shown is brought up to date at once."""
+        self._refresh.resume()
+
+    def reload(self) -> None:
+        """Load as soon as possible."""
+        self._refresh.wake()
+
+    def narrow(self, subject: str) -> None:
+        """Shows what a place's subject says; screens without a search ignore it."""
+
+    def go(self, kind: str, subject: str = "") -> None:
+        """Opens another place."""
+        self.run_worker(self.deck.go(Place(kind, subject)), group="go")
+
+    def _hinted(self, topic: str) -> None:
+        if topic == "*" or topic in self.topics:
+            self.reload()
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self._loaded, self._loaded_at = monotonic(), datetime.now(UTC)
+        self.failure = None
+        self.snapshot = snapshot
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        """One reactive, one painter."""
+        if snapshot is not None:
+            self.paint(snapshot)
+        self._tell_state()
+
+    def watch_failure(self) -> None:
+        """A failure shows in the header at once."""
+        self._tell_state()
+
+    @property
+    def heading(self) -> str:
+        """What the header calls this screen."""
+        return self.place.title
+
+    def _tell_state(self) -> None:
+        state: DeckState = self.deck.deck_state
+        lost = state.link is not None and not state.link.up
+        self.set_class(lost or self.failure is not None, "stale")
+        line = self.query_one(StatusLine)
+        line.left = (Item("opsdeck", Tone.ACCENT, 2), Item(self.heading), *state.identity())
+        line.right = (*self._age(), *state.condition())
+
+    def _age(self) -> tuple[Item, ...]:
+        """How old the data is, once it is older than the screen's own rhythm; why, when a load failed."""
+        if self._loaded is None or self._loaded_at is None:
+            return (Item(self.failure.text if self.failure else "loading …", Tone.WARN if self.failure else Tone.DIM),)
+        seconds = int(monotonic() - self._loaded)
+        since = f"{self._loaded_at:%H:%M:%S} UTC"
+        if self.failure is not None:
+            return (Item(self.failure.text, Tone.WARN, 1), Item(f"as of {since}, {seconds} s old", Tone.WARN))
+        if self.period is None or seconds <= max(2 * self.period, 10):
+            return (Item("live", Tone.DIM, 3),)
+        return (Item(f"as of {since}, {seconds} s old", Tone.WARN),)

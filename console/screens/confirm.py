@@ -1,0 +1,113 @@
+"""Asks before anything is changed: the effect, the blast radius, the reason."""
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Key
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Label, Static
+
+from db.errors import Refused
+from db.source import Preview, checked_reason
+
+
+class ConfirmScreen(ModalScreen[str | None]):
+    """Answers with the reason, or None. Focus starts on Cancel; typing goes to the reason.
+
+    The button with the verb works only once the reason and the phrase are there. The blast radius appears when it
+    is known and never holds anything up.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", id="confirm.cancel", tooltip="Change nothing"),
+    ]
+    DEFAULT_CSS = """
+    ConfirmScreen { align: center middle; }
+    ConfirmScreen #box {
+        width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
+        background: $surface; border: round $warning;
+    }
+    ConfirmScreen #title { text-style: bold; color: $text-warning; }
+    ConfirmScreen #effects { height: auto; max-height: 10; }
+    ConfirmScreen #shell { color: $text-muted; }
+    ConfirmScreen Input { border: none; height: 1; background: $panel; margin: 0 0 1 0; }
+    ConfirmScreen Input:focus { background: $primary 30%; }
+    ConfirmScreen #buttons { height: 1; align-horizontal: right; }
+    ConfirmScreen Button { margin-left: 2; }
+    """
+
+    def __init__(self, preview: Preview, shell: str, blast_radius: Awaitable[tuple[str, ...]] | None) -> None:
+        super().__init__()
+        self._preview = preview
+        self._shell = shell
+        self._blast_radius = blast_radius
+
+    def compose(self) -> ComposeResult:
+        """Title, effects, reason, phrase, buttons."""
+        preview = self._preview
+        with Vertical(id="box"):
+            yield Label(preview.title, id="title", markup=False)
+            with VerticalScroll(id="effects", can_focus=False):
+                yield Static("\n".join((*preview.changes, *preview.consequences)), markup=False)
+                yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
+            yield Label("Why? It goes on record.")
+            yield Input(id="reason", max_length=500)
+            if preview.typed_phrase is not None:
+                yield Label(f"Type {preview.typed_phrase} to go on.", markup=False)
+                yield Input(id="phrase", max_length=40)
+            yield Static(f"shell: {self._shell} --reason …", id="shell", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button(preview.verb, id="go", variant="error", disabled=True, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#cancel").focus()
+        if self._blast_radius is not None:
+            self.run_worker(self._tell_radius(self._blast_radius))
+
+    async def _tell_radius(self, blast_radius: Awaitable[tuple[str, ...]]) -> None:
+        self.query_one("#radius", Static).update("\n".join(await blast_radius))
+
+    @property
+    def _reason(self) -> str | None:
+        try:
+            return checked_reason(self.query_one("#reason", Input).value)
+        except Refused:
+            return None
+
+    @property
+    def _ready(self) -> bool:
+        phrase = self._preview.typed_phrase
+        typed = phrase is None or self.query_one("#phrase", Input).value.strip() == phrase
+        return typed and self._reason is not None
+
+    def on_input_changed(self) -> None:
+        self.query_one("#go", Button).disabled = not self._ready
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on to the next field; only the button itself carries it out."""
+        event.stop()
+        self.focus_next()
+
+    def on_key(self, event: Key) -> None:
+        """Whoever starts typing on Cancel means the reason."""
+        if (
+            event.character
+            and event.is_printable
+            and event.character != " "
+            and self.focused is self.query_one("#cancel")
+        ):
+            reason = self.query_one("#reason", Input)
+            reason.focus()
+            reason.insert_text_at_cursor(event.character)
+            event.stop()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.dismiss(self._reason if event.button.id == "go" and self._ready else None)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)

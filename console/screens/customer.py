@@ -1,0 +1,161 @@
+"""One customer: status, services, keys, money against the limit, usage, history."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+
+from console.parts.history import history_facts
+from console.parts.key_columns import key_columns
+from console.parts.revoking import blast_radius, revocation
+from console.places import Place
+from console.screens.base import DeckScreen
+from console.words import dollars, limit_words, moment, short
+from db.errors import Refused
+from db.source import (
+    ApiKey,
+    AuditRow,
+    CustomerDetail,
+    KeySearch,
+    ResumeCustomer,
+    Source,
+    SuspendCustomer,
+)
+from widgets.facts import Fact, Facts
+from widgets.keyset_table import KeysetTable
+from widgets.tone import Tone
+
+_MOST_KEYS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerSnapshot:
+    """All the screen shows."""
+
+    detail: CustomerDetail
+    keys: tuple[ApiKey, ...]
+    history: tuple[AuditRow, ...]
+
+
+class CustomerScreen(DeckScreen[CustomerSnapshot]):
+    """Everything about one customer; its keys can be opened and revoked from here."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
+    period: ClassVar[float | None] = 10.0
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
+        Binding("ctrl+r", "revoke", "Revoke key", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
+        Binding(
+            "ctrl+t",
+            "change_status",
+            "Suspend/resume",
+            id="customer.toggle",
+            tooltip="Stop serving this customer, or resume",
+        ),
+    ]
+    DEFAULT_CSS = """
+    CustomerScreen #facts { height: auto; max-height: 60%; }
+    CustomerScreen #facts Facts { width: 1fr; }
+    CustomerScreen KeysetTable { height: 1fr; min-height: 5; border-top: solid $panel-lighten-1; }
+    CustomerScreen #history { height: auto; max-height: 6; border-top: solid $panel-lighten-1; }
+    """
+
+    def __init__(self, source: Source, place: Place) -> None:
+        super().__init__(source, place)
+        self.table: KeysetTable[ApiKey] = KeysetTable(
+            key_columns(with_customer=False), lambda row: row.fingerprint, "This customer has no keys.", id="rows"
+        )
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="facts"):
+            yield Facts(id="who")
+            yield Facts(id="usage")
+        yield self.table
+        with VerticalScroll(id="history", can_focus=False):
+            yield Facts(id="record")
+
+    @property
+    def customer_id(self) -> int:
+        return int(self.place.subject)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.table.focus()
+
+    async def load(self) -> CustomerSnapshot:
+        detail = await self.source.customers.detail(self.customer_id)
+        if detail is None:
+            raise Refused(f"there is no customer {self.customer_id}")
+        page = await self.source.keys.page(KeySearch(customer_id=self.customer_id), limit=_MOST_KEYS)
+        history = await self.source.audit.of(
+            (f"customer:{self.customer_id}", *(f"key:{k.fingerprint}" for k in page.rows))
+        )
+        return CustomerSnapshot(detail, page.rows, history)
+
+    def paint(self, snapshot: CustomerSnapshot) -> None:
+        self.query_one("#who", Facts).tell(_who(snapshot.detail))
+        self.query_one("#usage", Facts).tell(_usage(snapshot.detail))
+        self.query_one("#record", Facts).tell(history_facts(snapshot.history[:20]))
+        self.table.show(snapshot.keys, complete=True)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What the role may not do, or what has no meaning for a closed customer, is not bound."""
+        if action not in ("revoke", "change_status"):
+            return True
+        closed = self.snapshot is not None and self.snapshot.detail.customer.status == "closed"
+        return self.deck.deck_state.may_write and not (closed and action == "change_status")
+
+    def action_log(self) -> None:
+        self.go("requests", f"customer:{self.customer_id}")
+
+    def action_revoke(self) -> None:
+        chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
+        if chosen:
+            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))
+
+    def action_change_status(self) -> None:
+        if self.snapshot is None:
+            return
+        suspended = self.snapshot.detail.customer.status == "suspended"
+        self.deck.performer.start((ResumeCustomer if suspended else SuspendCustomer)(self.customer_id))
+
+    def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
+        event.stop()
+        self.go("key", str(event.row.fingerprint))
+
+
+def _who(detail: CustomerDetail) -> list[Fact]:
+    row = detail.customer
+    tone = {"active": Tone.GOOD, "suspended": Tone.WARN}.get(row.status, Tone.DIM)
+    services = [
+        (service.service_type, f"{service.tier}, {'enabled' if service.is_enabled else 'disabled'}")
+        for service in detail.services
+    ]
+    ledger, balance = detail.ledger_usd_cents, row.current_balance_usd_cents
+    apart = ledger is not None and balance is not None and ledger != balance
+    return [
+        ("status", row.status, tone),
+        ("wallet", row.wallet_address),
+        ("escrow", row.escrow_contract_id or "no deposit yet"),
+        ("since", moment(row.created_at)),
+        ("balance", dollars(balance) + (f", but the ledger sums to {dollars(ledger)}" if apart else ""),
+         Tone.WARN if apart else Tone.PLAIN),
+        ("this month", f"{dollars(row.current_month_charged_usd_cents)} of {limit_words(row.max_monthly_usd_cents)}"),
+        ("unpaid", f"{detail.unpaid_bills} bill(s), {dollars(detail.unpaid_usd_cents)}",
+         Tone.WARN if detail.unpaid_bills else Tone.PLAIN),
+        *services,
+    ]  # fmt: skip
+
+
+def _usage(detail: CustomerDetail) -> list[Fact]:
+    """The last days as bars: the longest day fills the bar."""
+    most = max((day.requests for day in detail.usage), default=0)
+    if not most:
+        return [("usage", "none metered in 14 days", Tone.DIM)]
+    return [
+        (f"{day.day:%m-%d}", f"{'▇' * max(1, round(12 * day.requests / most)):<12} {short(day.requests):>7} requests")
+        for day in detail.usage[:9]
+    ]

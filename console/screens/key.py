@@ -1,0 +1,147 @@
+"""One key: whose it is, what it does now, what was done to it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from console.failures import word
+from console.parts.history import history_facts
+from console.parts.key_columns import state
+from console.parts.revoking import blast_radius, revocation
+from console.screens.base import DeckScreen
+from console.words import ago, clock, moment
+from db.errors import Refused, TimedOut
+from db.source import RECENT_MINUTES, ApiKey, AuditRow, KeyTraffic, key_metadata_words, server_label
+from widgets.facts import Fact, Facts
+from widgets.tone import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class KeySnapshot:
+    """All the screen shows. `traffic` is a sentence when the log could not tell in time."""
+
+    key: ApiKey
+    traffic: KeyTraffic | str
+    history: tuple[AuditRow, ...]
+    at: datetime
+
+
+class KeyScreen(DeckScreen[KeySnapshot]):
+    """A key with its traffic of the last minutes, and whether a revocation has reached the gateways."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"keys", "customers"})
+    period: ClassVar[float | None] = 2.0
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "log", "Log", id="key.log", tooltip="The requests of this key in the live log"),
+        Binding("c", "customer", "Customer", id="key.customer", tooltip="Whose key it is"),
+        Binding("ctrl+r", "revoke", "Revoke", id="key.revoke", tooltip="Revoke this key"),
+    ]
+    DEFAULT_CSS = """
+    KeyScreen .title { padding: 1 1 0 1; text-style: bold; color: $text-accent; }
+    """
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll(id="parts"):
+            yield Static("key", classes="title")
+            yield Facts(id="who")
+            yield Static(f"last {RECENT_MINUTES} minutes in the request log", classes="title")
+            yield Facts(id="traffic")
+            yield Static("on record", classes="title")
+            yield Facts(id="record")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#parts").focus()
+
+    async def load(self) -> KeySnapshot:
+        key = await self.source.keys.find(int(self.place.subject))
+        if key is None:
+            raise Refused(f"there is no key with fingerprint 0x{int(self.place.subject):08x}")
+        try:
+            traffic: KeyTraffic | str = await self.source.keys.traffic(key)
+        except TimedOut as error:
+            traffic = word(error).text
+        history = await self.source.audit.of((f"key:{key.fingerprint}",))
+        return KeySnapshot(key, traffic, history, datetime.now(UTC))
+
+    def paint(self, snapshot: KeySnapshot) -> None:
+        self.query_one("#who", Facts).tell(_who(snapshot.key))
+        self.query_one("#traffic", Facts).tell(_traffic(snapshot))
+        self.query_one("#record", Facts).tell(history_facts(snapshot.history))
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A revoked key cannot be revoked again, nor by a role that may not."""
+        if action != "revoke":
+            return True
+        return self.deck.deck_state.may_write and self.snapshot is not None and self.snapshot.key.is_active
+
+    def action_revoke(self) -> None:
+        if self.snapshot is not None:
+            chosen = (self.snapshot.key,)
+            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))
+
+    def action_log(self) -> None:
+        if self.snapshot is not None:
+            self.go("requests", f"key:{self.snapshot.key.label}")
+
+    def action_customer(self) -> None:
+        if self.snapshot is not None:
+            self.go("customer", str(self.snapshot.key.customer_id))
+
+
+def _who(key: ApiKey) -> list[Fact]:
+    words, tone = state(key)
+    facts: list[Fact] = [
+        ("fingerprint", f"{key.label}, decimal {key.fingerprint}"),
+        ("state", words, tone),
+        ("customer", f"{key.customer_id} ({key.customer_status})"),
+        ("service", f"{key.service_type}, {key_metadata_words(key.metadata)}"),
+        ("created", moment(key.created_at)),
+    ]
+    if key.revoked_at is not None:
+        facts += [
+            ("revoked", f"{moment(key.revoked_at)} by {key.revoked_by or 'unknown'}"),
+            ("reason", key.revocation_reason or "none given"),
+        ]
+    return facts
+
+
+def _traffic(snapshot: KeySnapshot) -> list[Fact]:
+    traffic, now = snapshot.traffic, snapshot.at
+    if isinstance(traffic, str):
+        return [("not known", traffic, Tone.WARN)]
+    if not traffic.requests:
+        return [("requests", "none", Tone.DIM)]
+    share = 100 * traffic.served / traffic.requests
+    facts: list[Fact] = [
+        ("requests", f"{traffic.requests:,} ({traffic.per_minute:,.1f} a minute), {share:.0f} % served by a backend"),
+        ("last seen", f"{clock(traffic.last_seen)}, {ago(traffic.last_seen, now)}"),
+        ("last served", f"{clock(traffic.last_served)}, {ago(traffic.last_served, now)}"),
+        ("addresses", f"{traffic.addresses} different"),
+        ("servers", ", ".join(server_label(server) for server in traffic.servers)),
+    ]
+    if snapshot.key.revoked_at is not None:
+        facts += _after_revocation(snapshot.key.revoked_at, traffic, now)
+    return facts
+
+
+def _after_revocation(revoked: datetime, traffic: KeyTraffic, now: datetime) -> list[Fact]:
+    refused = traffic.first_refusal
+    in_window = now - revoked < timedelta(minutes=RECENT_MINUTES)
+    served_since = traffic.last_served is not None and traffic.last_served > revoked
+    lines: list[Fact] = []
+    if refused is None:
+        lines.append(("refused", "no refusal seen yet (403, event 31)", Tone.WARN))
+    else:
+        # Of a revocation older than the window the first refusal is not in it.
+        took = f"; the first {(refused - revoked).total_seconds():.0f} s after the revocation" if in_window else ""
+        lines.append(("refused", f"{traffic.refused_as_revoked:,} times with 403, event 31{took}", Tone.GOOD))
+    if served_since:
+        lines.append(("still served", f"last at {clock(traffic.last_served)}, after it was revoked", Tone.BAD))
+    return lines

@@ -1,0 +1,47 @@
+"""The list of keys."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from console.parts.key_columns import key_columns
+from console.parts.revoking import blast_radius, revocation
+from console.screens.listing import ListScreen
+from db.source import ApiKey, KeySearch, Page, parse_key_search
+from widgets.keyset_table import Column
+
+
+class KeysScreen(ListScreen[ApiKey, KeySearch]):
+    """Find a key by fingerprint, by the pasted key, by customer; revoke the marked ones or the one under the cursor."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
+    search_hint: ClassVar[str] = "fingerprint, pasted key, customer:ID, live | revoked"
+    empty: ClassVar[str] = "No key matches. ctrl+l shows all."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "revoke", "Revoke", id="keys.revoke", tooltip="Revoke the marked keys, or this one"),
+    ]
+
+    def parse(self, text: str) -> KeySearch:
+        return parse_key_search(text)
+
+    async def page(self, search: KeySearch, after: ApiKey | None, limit: int) -> Page[ApiKey]:
+        return await self.source.keys.page(search, after=after, limit=limit)
+
+    def columns(self) -> Sequence[Column[ApiKey]]:
+        return key_columns(with_customer=True)
+
+    def key(self, row: ApiKey) -> int:
+        return row.fingerprint
+
+    def open_row(self, row: ApiKey) -> None:
+        self.go("key", str(row.fingerprint))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What the role may not do is not bound."""
+        return self.deck.deck_state.may_write if action == "revoke" else True
+
+    def action_revoke(self) -> None:
+        chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
+        if chosen:
+            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))

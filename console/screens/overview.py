@@ -1,0 +1,120 @@
+"""Is anything wrong right now?"""
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from console.places import Place
+from console.screens.base import DeckScreen
+from console.words import clock, moment, short
+from db.source import Attention, Overview, Source, TopCustomer, TrafficClass
+from widgets.keyset_table import Column, KeysetTable
+from widgets.stacked_bars import Bars, StackedBars
+from widgets.tone import Tone
+
+_CLASSES = (
+    (TrafficClass.GUARANTEED, Tone.GOOD),
+    (TrafficClass.BURST, Tone.ACCENT),
+    (TrafficClass.REJECTED, Tone.WARN),
+    (TrafficClass.INVALID, Tone.NOTICE),
+    (TrafficClass.SERVER_ERROR, Tone.BAD),
+    (TrafficClass.OTHER, Tone.DIM),
+)
+_SIGNS = {"bad": ("▲ bad", Tone.BAD), "warn": ("! warn", Tone.WARN)}
+
+
+class OverviewScreen(DeckScreen[Overview]):
+    """Traffic by class, errors, latency, the busiest customers, and a list of what needs a look."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys", "control"})
+    period: ClassVar[float | None] = 2.0
+    DEFAULT_CSS = """
+    OverviewScreen #numbers { height: 2; padding: 0 1; }
+    OverviewScreen StackedBars { height: 2fr; min-height: 6; }
+    OverviewScreen #lists { height: 3fr; }
+    OverviewScreen #lists > Vertical { width: 1fr; }
+    OverviewScreen #lists .title { padding: 0 1; text-style: bold; color: $text-accent; height: 1; }
+    """
+
+    def __init__(self, source: Source, place: Place) -> None:
+        super().__init__(source, place)
+        self.attention: KeysetTable[Attention] = KeysetTable(
+            (
+                Column("", 6, lambda row: _SIGNS[row.severity]),
+                Column("what", 20, lambda row: row.sentence, flex=True),
+                Column("since", 19, lambda row: moment(row.since), hide_below=70),
+            ),
+            lambda row: row.subject + row.severity,
+            "Nothing needs a look.",
+            id="attention",
+        )
+        self.top: KeysetTable[TopCustomer] = KeysetTable(
+            (
+                Column("customer", 10, lambda row: str(row.customer_id), align="right"),
+                Column("requests", 9, lambda row: f"{row.requests:,}", align="right"),
+                Column("errors", 8, _errors, align="right"),
+            ),
+            lambda row: row.customer_id,
+            "No customer sent a request in 5 minutes.",
+            id="top",
+        )
+
+    def compose_body(self) -> ComposeResult:
+        yield Static("", id="numbers", markup=False)
+        yield StackedBars(id="traffic")
+        with Horizontal(id="lists"):
+            with Vertical():
+                yield Static("needs a look", classes="title")
+                yield self.attention
+            with Vertical():
+                yield Static("busiest customers, 5 min", classes="title")
+                yield self.top
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.top.focus()
+
+    async def load(self) -> Overview:
+        return await self.source.traffic.overview()
+
+    def paint(self, snapshot: Overview) -> None:
+        self.query_one("#numbers", Static).update(_numbers(snapshot))
+        self.query_one(StackedBars).bars = Bars(
+            buckets=tuple(tuple(bucket.get(kind.value, 0) for kind, _ in _CLASSES) for bucket in snapshot.series),
+            labels=tuple(kind.value for kind, _ in _CLASSES),
+            start=clock(snapshot.start),
+            end=f"{clock(snapshot.end)} UTC",
+            unit="requests in 5 s",
+            tones=tuple(tone for _, tone in _CLASSES),
+        )
+        self.attention.show(snapshot.attention, complete=True)
+        self.top.show(snapshot.top, complete=True)
+
+    def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
+        event.stop()
+        row = event.row
+        if isinstance(row, TopCustomer):
+            self.go("customer", str(row.customer_id))
+        elif isinstance(row, Attention) and ":" in row.subject:
+            kind, _, subject = row.subject.partition(":")
+            self.go(kind, subject)
+
+
+def _errors(row: TopCustomer) -> tuple[str, Tone]:
+    share = 100 * row.errors / row.requests if row.requests else 0.0
+    return f"{share:.1f} %", Tone.WARN if share >= 10 else Tone.PLAIN
+
+
+def _numbers(overview: Overview) -> str:
+    if not overview.requests:
+        return "No request was logged in the last 5 minutes.\n"
+    server = 100 * overview.server_errors / overview.requests
+    client = 100 * overview.client_errors / overview.requests
+    rate = overview.bytes / (overview.end - overview.start).total_seconds()
+    latency = "latency unknown"
+    if overview.latencies is not None:
+        latency = "latency p50 {} p95 {} p99 {} ms".format(*overview.latencies)
+    shares = f"5xx {server:.2f} %   4xx {client:.1f} %"
+    return f"{short(overview.per_second)} requests/s   {shares}   {short(rate)}B/s\n{latency}"

@@ -1,0 +1,108 @@
+"""What this run was told: profile file, environment and options, read once into frozen values."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+ENVIRONMENT_DSN = "OPSDECK_DATABASE_URL"
+
+
+class UsageError(Exception):
+    """What was typed or configured cannot be used; its text is one sentence with the remedy. Exit code 2."""
+
+
+class Profile(BaseModel):
+    """One [profiles.NAME] table of the configuration file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dsn: SecretStr | None = None
+    production: bool = False
+    read_only: bool | None = None  # None: production profiles start read-only, others do not
+    pgbouncer: bool = False  # transaction pooling: no prepared statements
+    statement_timeout_s: float = Field(default=5.0, gt=0, le=600)
+    frames_per_second: float = Field(default=10.0, ge=1, le=30)
+    mouse: bool = True
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The profile in force and what the options changed about it."""
+
+    profile_name: str
+    profile: Profile
+    dsn: SecretStr
+    read_only: bool
+
+
+def configuration_path() -> Path:
+    """OPSDECK_CONFIG, or opsdeck/config.toml in the user's configuration folder."""
+    if told := os.environ.get("OPSDECK_CONFIG"):
+        return Path(told)
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "opsdeck" / "config.toml"
+
+
+def _read_file(path: Path) -> _File:
+    try:
+        return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return _File()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {field}: {first['msg']}") from error
+
+
+def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> Settings:
+    """Options win over the environment, the environment over the profile. Raises UsageError."""
+    path = configuration_path()
+    profiles = _read_file(path).profiles
+    name = profile or os.environ.get("OPSDECK_PROFILE") or "default"
+    if name not in profiles and (profile or os.environ.get("OPSDECK_PROFILE")):
+        known = ", ".join(sorted(profiles)) or "none"
+        raise UsageError(f"there is no profile {name!r} in {path}; profiles there: {known}")
+    chosen = profiles.get(name, Profile())
+    told = dsn or (None if profile else os.environ.get(ENVIRONMENT_DSN))
+    secret = SecretStr(told) if told else chosen.dsn
+    if secret is None:
+        raise UsageError(
+            f"no database is named; pass --dsn, set {ENVIRONMENT_DSN} or write a profile in {path}, "
+            "or try `opsdeck demo`"
+        )
+    _check_dsn(secret)
+    start_read_only = chosen.production if chosen.read_only is None else chosen.read_only
+    return Settings(name, chosen, secret, read_only or start_read_only)
+
+
+def _check_dsn(dsn: SecretStr) -> None:
+    try:
+        conninfo_to_dict(dsn.get_secret_value())
+    except ProgrammingError:
+        # libpq quotes the text it could not read, and that may be the password.
+        raise UsageError(
+            "the DSN is neither a URL (postgresql://user@host/database) nor a list of keyword=value pairs"
+        ) from None
+
+
+def has_password(dsn: str) -> bool:
+    """Whether a DSN carries a password; an unreadable one may."""
+    try:
+        return bool(conninfo_to_dict(dsn).get("password"))
+    except ProgrammingError:
+        return True

@@ -1,0 +1,50 @@
+"""Values as operators read them: money, moments, counts."""
+
+from datetime import UTC, datetime
+
+
+def dollars(cents: int | None) -> str:
+    """Integer cents as dollars; "-" when unknown."""
+    if cents is None:
+        return "-"
+    sign = "-" if cents < 0 else ""
+    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
+
+
+def limit_words(cents: int | None) -> str:
+    """A monthly limit in cents; None is no limit."""
+    return "unlimited" if cents is None else dollars(cents)
+
+
+def moment(at: datetime | None) -> str:
+    """Date and time to the second, UTC; "-" when unknown."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def clock(at: datetime | None) -> str:
+    """The time of day to the second, UTC."""
+    return "-" if at is None else f"{at.astimezone(UTC):%H:%M:%S}"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago in one unit: "12 s ago", "3 h ago", "in 2 s"; "-" when unknown."""
+    if at is None:
+        return "-"
+    seconds = round((now - at).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds // size} {unit} ago" if seconds > 0 else f"in {-seconds // size} {unit}"
+    return f"{seconds} s ago" if seconds >= 0 else f"in {-seconds} s"
+
+
+def short(number: float) -> str:
+    """Three digits and a letter: 950, 1.2k, 34.5M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"
+
+
+def wallet(address: str) -> str:
+    """A wallet short enough for a column: 0x1234ab…cdef."""
+    return f"{address[:8]}…{address[-4:]}"

@@ -1,0 +1,105 @@
+"""What `opsdeck doctor` looks at: each check says in a sentence what it found."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from db.database import Connection, Database
+from db.migrate import schema_state
+from db.suiftly.traffic import Traffic
+
+
+class State(StrEnum):
+    """GOOD is fine, WARN wants a look, BAD makes the doctor exit 1."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    sentence: str
+
+
+async def health(database: Database) -> tuple[Check, ...]:
+    """All checks. Raises Unavailable when there is no database to look at."""
+    state = await schema_state(database)
+    schema = Check("schema", State.GOOD if state.current else State.BAD, state.sentence)
+    async with database.reading() as connection:
+        server = await _server(connection)
+        if not state.current:
+            return server, schema
+        checks = (server, schema, await _role(connection), await _log(connection), await _partitions(connection))
+    overview = await Traffic(database).overview()
+    attention = tuple(Check("attention", State(line.severity), line.sentence) for line in overview.attention)
+    return checks + (attention or (Check("attention", State.GOOD, "nothing needs a look"),))
+
+
+async def _server(connection: Connection) -> Check:
+    row = await (
+        await connection.execute(
+            """SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+                      (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'), pg_is_in_recovery()"""
+        )
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    number, version, timescale, standby = row
+    kind = f"TimescaleDB {timescale}" if timescale else "plain partitions"
+    if number < 150000:
+        return Check("server", State.BAD, f"PostgreSQL {version} is too old; opsdeck needs 15 or newer")
+    if standby:
+        return Check("server", State.WARN, f"PostgreSQL {version} is a standby: nothing can be changed here")
+    return Check("server", State.GOOD, f"PostgreSQL {version}, {kind}")
+
+
+async def _role(connection: Connection) -> Check:
+    row = await (
+        await connection.execute(
+            """SELECT current_user, has_table_privilege('public.api_keys', 'UPDATE'),
+                      has_table_privilege('console.audit', 'INSERT')"""
+        )
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    role, keys, audit = row
+    if keys and audit:
+        return Check("role", State.GOOD, f"{role} may change things")
+    return Check("role", State.WARN, f"{role} may only read")
+
+
+async def _log(connection: Connection) -> Check:
+    row = await (
+        await connection.execute(
+            """SELECT extract(epoch FROM now() - max(timestamp))::float8 FROM haproxy_raw_logs
+               WHERE timestamp >= now() - interval '10 minutes' AND timestamp < now() + interval '10 minutes'"""
+        )
+    ).fetchone()
+    age = row[0] if row else None
+    if age is None:
+        return Check("request log", State.WARN, "no request was logged in the last 10 minutes")
+    if age < -5:
+        return Check("request log", State.WARN, f"the newest row is {-age:.0f} s ahead: a gateway's clock is off")
+    if age > 60:
+        return Check("request log", State.WARN, f"the newest row is {age:.0f} s old")
+    return Check("request log", State.GOOD, f"the newest row is {max(age, 0):.0f} s old")
+
+
+async def _partitions(connection: Connection) -> Check:
+    row = await (await connection.execute("SELECT console.log_is_hypertable()")).fetchone()
+    if row and row[0]:
+        return Check("partitions", State.GOOD, "the hypertable makes its own chunks")
+    # Partition names carry their hour, as console.ensure_log_partitions() writes them.
+    row = await (
+        await connection.execute(
+            """SELECT count(*) FROM pg_class
+               WHERE relnamespace = 'public'::regnamespace AND relname ~ '^haproxy_raw_logs_\\d{10}$'
+                 AND relname >= 'haproxy_raw_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24')"""
+        )
+    ).fetchone()
+    hours = int(row[0]) if row else 0
+    if hours < 6:
+        return Check("partitions", State.BAD, f"only {hours} hourly partition(s) ahead; rows will land in the DEFAULT")
+    return Check("partitions", State.GOOD if hours >= 24 else State.WARN, f"{hours} hourly partitions ahead")

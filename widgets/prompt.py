@@ -1,0 +1,91 @@
+"""One line at the bottom that takes a command or a search."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label
+
+
+class _Line(Input):
+    """An input that rewrites each word before it is shown: a pasted key must not reach the screen."""
+
+    def __init__(self, rewrite: Callable[[str], str], **known: object) -> None:
+        super().__init__(**known)  # type: ignore[arg-type]
+        self._rewrite = rewrite
+
+    def validate_value(self, value: str) -> str:
+        """Before any repaint, whether it was pasted, typed or completed."""
+        return " ".join(self._rewrite(word) for word in value.split(" "))
+
+
+class Prompt(Horizontal):
+    """Hidden until opened. The owner answers Entered with `close()`, or with `say()` when it cannot be done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Close", id="prompt.close", tooltip="Close the prompt without doing anything"),
+    ]
+    DEFAULT_CSS = """
+    Prompt { display: none; height: 1; dock: bottom; background: $panel; }
+    Prompt.open { display: block; }
+    Prompt Label { padding: 0 1; color: $text-accent; text-style: bold; }
+    Prompt Input { border: none; height: 1; padding: 0; width: 1fr; background: $panel; }
+    Prompt #said { color: $text-warning; max-width: 60%; }
+    """
+
+    @dataclass
+    class Entered(Message):
+        kind: str
+        text: str
+
+    @dataclass
+    class Dismissed(Message):
+        kind: str
+
+    def __init__(self, rewrite: Callable[[str], str], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._rewrite = rewrite
+        self._kind = ""
+
+    def compose(self) -> ComposeResult:
+        yield Label("", id="kind", markup=False)
+        yield _Line(self._rewrite, id="line", select_on_focus=False)
+        yield Label("", id="said", markup=False)
+
+    def open(self, kind: str, sign: str, *, text: str = "", hint: str = "", words: Sequence[str] = ()) -> None:
+        """Shows the line with `sign` in front; `kind` comes back in the messages; `words` complete what is typed."""
+        self._kind = kind
+        line = self.query_one("#line", Input)
+        self.query_one("#kind", Label).update(sign)
+        line.suggester = SuggestFromList(words, case_sensitive=False) if words else None
+        line.placeholder = hint
+        line.value = text
+        line.cursor_position = len(text)
+        self.say("")
+        self.add_class("open")
+        line.focus()
+
+    def say(self, sentence: str) -> None:
+        """A sentence behind the line: why it cannot be done."""
+        self.query_one("#said", Label).update(sentence)
+
+    def close(self) -> None:
+        """Hides the line."""
+        self.remove_class("open")
+
+    def action_dismiss(self) -> None:
+        self.close()
+        self.post_message(self.Dismissed(self._kind))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Entered(self._kind, event.value.strip()))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.say("")

@@ -1,0 +1,155 @@
+"""Counts over time, stacked by class, in plain block characters."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from widgets.shares import shares
+from widgets.tone import TONE_CLASSES, Palette, Spans, Tone, clean, inked, tone_css
+
+_GLYPHS = "█▓▒░≡·"  # all in the font of the Linux console
+_TONES = (Tone.GOOD, Tone.NOTICE, Tone.WARN, Tone.ACCENT, Tone.BAD, Tone.DIM)
+_TROUBLE = frozenset({Tone.WARN, Tone.BAD})
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Buckets from old to new, each with one count for each label; the first label is at the bottom.
+
+    `start` and `end` are words for the two ends of the time axis; `unit` says what one bucket counts.
+    `tones` gives each label its own; without it six are taken in turn.
+    """
+
+    buckets: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
+    start: str
+    end: str
+    unit: str
+    tones: tuple[Tone, ...] = _TONES
+
+
+class StackedBars(Widget):
+    """Fills its size. More buckets than columns are summed, and the axis tells the mean of one, so that the unit
+    stays true; fewer buckets get wider columns. What is toned warn or bad is drawn however small it is."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONE_CLASSES}
+    DEFAULT_CSS = "StackedBars { height: 12; }\n" + tone_css("StackedBars")
+
+    bars: reactive[Bars | None] = reactive(None)
+
+    def __init__(
+        self,
+        bars: Bars | None = None,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._drawn: tuple[Bars, Size] | None = None
+        self._strips: list[Strip] = []
+        self.set_reactive(StackedBars.bars, bars)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._drawn = None
+
+    def render_line(self, y: int) -> Strip:
+        bars, size = self.bars, self.size
+        palette = Palette.of(self)
+        if bars is None or not any(map(any, bars.buckets)):
+            text = "" if y else "loading…" if bars is None else f"no {bars.unit} from {bars.start} to {bars.end}"
+            return inked([(text, Tone.DIM)], size.width, palette).apply_style(palette.base)
+        if self._drawn != (bars, size):
+            self._drawn = (bars, size)
+            lines = draw(bars, size.width, size.height)
+            self._strips = [inked(line, size.width, palette).apply_style(palette.base) for line in lines]
+        return self._strips[y] if y < len(self._strips) else Strip.blank(size.width, palette.base)
+
+
+def draw(bars: Bars, width: int, height: int) -> list[Spans]:
+    """The lines of the picture: plot, time axis, legend. What does not fit goes: the legend first, then the axis."""
+    legend = _legend(bars, width)
+    if height < len(legend) + 4:
+        legend = []
+    axis = 1 if height >= 3 else 0
+    rows = max(1, height - len(legend) - axis)
+    room = max(1, width - 6)
+    group, columns = _columns(bars.buckets, room)
+    peak = max(map(sum, columns))
+    label = _short(round(peak / group)).rjust(5)
+    stacks = [_stack(column, peak, rows, bars.tones) for column in columns]
+    spread = [stacks[x * len(stacks) // room] for x in range(room)]
+    lines: list[Spans] = []
+    for level in range(rows - 1, -1, -1):
+        head = f"{label if level == rows - 1 else '':5}│"
+        lines.append([(head, Tone.DIM), *_level(spread, level, bars.tones)])
+    if axis:
+        line = "─" * max(0, room - cell_len(bars.start) - cell_len(bars.end) - 2)
+        lines.append([(f"{'0':>5}└{bars.start} {line} {bars.end}", Tone.DIM)])
+    return lines + legend
+
+
+def _columns(buckets: tuple[tuple[int, ...], ...], room: int) -> tuple[int, list[tuple[int, ...]]]:
+    """How many buckets make one column, and the columns; they are grouped from the newest backwards."""
+    group = ceil(len(buckets) / room)
+    first = len(buckets) % group
+    starts = ([0] if first else []) + list(range(first, len(buckets), group))
+    ends = [*starts[1:], len(buckets)]
+    return group, [tuple(map(sum, zip(*buckets[a:b], strict=True))) for a, b in zip(starts, ends, strict=True)]
+
+
+def _stack(counts: tuple[int, ...], peak: int, rows: int, tones: tuple[Tone, ...]) -> list[int]:
+    """The class at each level, from the bottom. Trouble is seen however small: errors are few among many."""
+    cells = ceil(sum(counts) / peak * rows - 0.5) or int(any(counts))
+    trouble = [tones[i % len(tones)] in _TROUBLE for i in range(len(counts))]
+    return [i for i, n in enumerate(shares(counts, cells, trouble)) for _ in range(n)]
+
+
+def _level(stacks: list[list[int]], level: int, tones: tuple[Tone, ...]) -> Spans:
+    spans: list[tuple[str, Tone]] = []
+    for kind, run in groupby(stack[level] if level < len(stack) else None for stack in stacks):
+        cells = len(list(run))
+        if kind is None:
+            spans.append((" " * cells, Tone.PLAIN))
+        else:
+            spans.append((_GLYPHS[kind % len(_GLYPHS)] * cells, tones[kind % len(tones)]))
+    return spans
+
+
+def _legend(bars: Bars, width: int) -> list[Spans]:
+    lines: list[list[tuple[str, Tone]]] = [[]]
+    used = 0
+    totals = [sum(counts) for counts in zip(*bars.buckets, strict=True)]
+    entries: list[list[tuple[str, Tone]]] = []
+    for i, label in enumerate(bars.labels):
+        glyph = (f"{_GLYPHS[i % len(_GLYPHS)]} ", bars.tones[i % len(bars.tones)])
+        entries.append([glyph, (f"{clean(label)} {_percent(totals[i], sum(totals))}  ", Tone.PLAIN)])
+    for entry in [*entries, [(f"({bars.unit})", Tone.DIM)]]:
+        cells = sum(cell_len(text) for text, _ in entry)
+        if used and used + cells > width:
+            lines.append([])
+            used = 0
+        lines[-1] += entry
+        used += cells
+    return [*lines]
+
+
+def _percent(part: int, whole: int) -> str:
+    return "<1%" if 0 < part * 100 < whole else f"{part * 100 // whole}%"
+
+
+def _short(number: int) -> str:
+    """At most five cells: 999, 1.2k, 12k, 3.4M."""
+    if number < 1000:
+        return str(number)
+    value, suffix = number / 1000, 0
+    while value >= 999.5 and suffix < 3:
+        value, suffix = value / 1000, suffix + 1
+    return f"{value:.1f}{'kMGT'[suffix]}" if value < 9.95 else f"{value:.0f}{'kMGT'[suffix]}"
