@@ -1,6 +1,7 @@
 """The `opsdeck` command: the one place where settings, database, source and console meet."""
 
 import asyncio
+import logging
 import os
 import sys
 
@@ -47,6 +48,8 @@ def _hide_password(arguments: list[str]) -> None:
 
 def main() -> int:
     """Runs the command line of this process and returns its exit code."""
+    # Libraries log to stderr when nobody else listens, which is where the console draws.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     arguments = sys.argv[1:]
     _hide_password(arguments)
     try:

@@ -1,6 +1,7 @@
 """The console: its screens, the keys that work everywhere, the services that run as long as it does."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +12,12 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
-from console.places import COMMANDS, TOP, History, Place, parse_command
+from console.places import COMMANDS, TOP, History, Place, parse_command, recognised
 from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.customer import CustomerScreen
@@ -42,6 +44,28 @@ _SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
 }
 
 
+_SCREEN_KEYS = Binding.Group("Screens", compact=True)
+_THEME = Theme(
+    name="opsdeck",
+    primary="#6c9ac2",
+    secondary="#7fb4d6",
+    accent="#d9b36c",
+    success="#86bf8f",
+    warning="#e0a458",
+    error="#e06c75",
+    foreground="#d5d9de",
+    background="#0f1216",
+    surface="#151a20",
+    panel="#1d242c",
+    variables={
+        "block-cursor-background": "#2c4258",
+        "block-cursor-foreground": "#ffffff",
+        "footer-key-foreground": "#d9b36c",
+    },
+)
+"""Calm: one accent, colour kept for what matters."""
+
+
 class OpsDeck(App[int]):
     """One console on one database."""
 
@@ -49,7 +73,7 @@ class OpsDeck(App[int]):
     COMMANDS = {Places}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(number), f"go('{kind}')", kind.title(), show=False, id=f"go.{kind}", tooltip=f"Show {kind}")
+            Binding(str(number), f"go('{kind}')", kind, id=f"go.{kind}", tooltip=f"Show {kind}", group=_SCREEN_KEYS)
             for number, kind in enumerate(TOP, start=1)
         ),
         Binding("colon", "command", "Command", key_display=":", id="deck.command", tooltip="Go anywhere by name"),
@@ -67,6 +91,9 @@ class OpsDeck(App[int]):
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__()
+        self.register_theme(_THEME)
+        if "TEXTUAL_THEME" not in os.environ:
+            self.theme = _THEME.name
         self.source = source
         self.settings = settings
         self.live = Live(self, source.database, self._link_changed)
@@ -88,7 +115,8 @@ class OpsDeck(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.exit, 0)
-        return await self.run_async(mouse=self.settings.profile.mouse) or 0
+        await self.run_async(mouse=self.settings.profile.mouse)
+        return self.return_code or 0
 
     async def on_mount(self) -> None:
         """Starts what runs as long as the console."""
@@ -169,4 +197,12 @@ class OpsDeck(App[int]):
         elif place.kind == "help":
             self.action_help()
         else:
-            await self.go(place)
+            await self._go_to_known(place, event.text)
+
+    async def _go_to_known(self, place: Place, text: str) -> None:
+        """A bare number may be a customer or a key: the one that exists is meant."""
+        for candidate in recognised(text):
+            if await self.source.knows(candidate.kind, candidate.subject):
+                place = candidate
+                break
+        await self.go(place)

@@ -94,7 +94,7 @@ def embedded_server(folder: Path) -> Generator[str]:
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     with _owned(folder):
-        server = get_server(folder / "pg", start=False)
+        server = get_server(folder / "pg", start=False, cleanup_mode=None)  # stopped below, not at exit
         _prepare(server)
         server.start()
         try:

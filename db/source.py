@@ -104,6 +104,14 @@ class Source:
         self.requests = Requests(database)
         self.traffic = Traffic(database)
 
+    async def knows(self, kind: str, subject: str) -> bool:
+        """Whether there is a customer or a key of that number; a search always has somewhere to go."""
+        if kind == "customer":
+            return await self.customers.find(int(subject)) is not None
+        if kind == "key":
+            return await self.keys.find(int(subject)) is not None
+        return True
+
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""
         return await health(self.database)

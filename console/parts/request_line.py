@@ -15,7 +15,7 @@ _TONES = {
 }
 WIDE = 104  # from here on the traffic class and the termination state have room
 
-TITLE = "time         stat     ms server service    customer key        path"
+TITLE = "time         stat     ms server service    customer key        path or event"
 WIDE_TITLE = "time         stat class            ms server service    customer key        path       end  what happened"
 
 
@@ -27,12 +27,13 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     key = f"0x{row.api_key_fp:08x}" if row.api_key_fp else "-"
     what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
     place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {customer:>11} {key:<10}"
-    path = f"{row.path_prefix or '-':<10}"
+    path = row.path_prefix or "-"
     time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} "
     tone = _TONES[kind]
     if width < WIDE:
         status = f"{row.status_code:>4}"
-        return [(time, Tone.DIM), (status, tone), (f" {row.time_total:>6} {place} {path} ", Tone.PLAIN), (what, tone)]
+        last = (what, tone) if what else (path, Tone.PLAIN)
+        return [(time, Tone.DIM), (status, tone), (f" {row.time_total:>6} {place} ", Tone.PLAIN), last]
     status = f"{row.status_code:>4} {kind.value:<12}"
-    rest = f" {row.time_total:>6} {place} {path} {row.termination_state or '--':<4} "
+    rest = f" {row.time_total:>6} {place} {path:<10} {row.termination_state or '--':<4} "
     return [(time, Tone.DIM), (status, tone), (rest, Tone.PLAIN), (what, tone)]

@@ -93,14 +93,11 @@ class ConfirmScreen(ModalScreen[str | None]):
         self.focus_next()
 
     def on_key(self, event: Key) -> None:
-        """Whoever starts typing on Cancel means the reason."""
-        if (
-            event.character
-            and event.is_printable
-            and event.character != " "
-            and self.focused is self.query_one("#cancel")
-        ):
-            reason = self.query_one("#reason", Input)
+        """Whoever starts typing on Cancel means the reason, also while the focus is still on its way there."""
+        reason = self.query_one("#reason", Input)
+        if self.focused is not self.query_one("#cancel") or not event.is_printable or not event.character:
+            return
+        if event.character != " " or reason.value:
             reason.focus()
             reason.insert_text_at_cursor(event.character)
             event.stop()

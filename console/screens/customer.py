@@ -44,6 +44,7 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
     period: ClassVar[float | None] = 10.0
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (112, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
         Binding("ctrl+r", "revoke", "Revoke key", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
@@ -57,7 +58,9 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
     ]
     DEFAULT_CSS = """
     CustomerScreen #facts { height: auto; max-height: 60%; }
-    CustomerScreen #facts Facts { width: 1fr; }
+    CustomerScreen #facts #who { width: 1fr; max-width: 84; }
+    CustomerScreen #facts #usage { width: 1fr; }
+    CustomerScreen.-narrow #facts #usage { display: none; }
     CustomerScreen KeysetTable { height: 1fr; min-height: 5; border-top: solid $panel-lighten-1; }
     CustomerScreen #history { height: auto; max-height: 6; border-top: solid $panel-lighten-1; }
     """

@@ -88,7 +88,9 @@ class KeyScreen(DeckScreen[KeySnapshot]):
 
     def action_log(self) -> None:
         if self.snapshot is not None:
-            self.go("requests", f"key:{self.snapshot.key.label}")
+            # The customer stands in the filter too: its index finds the rows of the key.
+            key = self.snapshot.key
+            self.go("requests", f"customer:{key.customer_id} key:{key.label}")
 
     def action_customer(self) -> None:
         if self.snapshot is not None:
@@ -134,7 +136,6 @@ def _traffic(snapshot: KeySnapshot) -> list[Fact]:
 def _after_revocation(revoked: datetime, traffic: KeyTraffic, now: datetime) -> list[Fact]:
     refused = traffic.first_refusal
     in_window = now - revoked < timedelta(minutes=RECENT_MINUTES)
-    served_since = traffic.last_served is not None and traffic.last_served > revoked
     lines: list[Fact] = []
     if refused is None:
         lines.append(("refused", "no refusal seen yet (403, event 31)", Tone.WARN))
@@ -142,6 +143,9 @@ def _after_revocation(revoked: datetime, traffic: KeyTraffic, now: datetime) -> 
         # Of a revocation older than the window the first refusal is not in it.
         took = f"; the first {(refused - revoked).total_seconds():.0f} s after the revocation" if in_window else ""
         lines.append(("refused", f"{traffic.refused_as_revoked:,} times with 403, event 31{took}", Tone.GOOD))
-    if served_since:
-        lines.append(("still served", f"last at {clock(traffic.last_served)}, after it was revoked", Tone.BAD))
+    if traffic.last_served is not None and traffic.last_served > revoked:
+        after = (traffic.last_served - revoked).total_seconds()
+        # Gateways need some seconds to learn of it; after a minute something is wrong.
+        name, tone = ("STILL SERVED", Tone.BAD) if after > 60 else ("served until", Tone.PLAIN)
+        lines.append((name, f"{clock(traffic.last_served)}, {after:.0f} s after the revocation", tone))
     return lines

@@ -36,7 +36,7 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("y", "key", "Key", show=False, id="requests.key", tooltip="The key of this row"),
     ]
     DEFAULT_CSS = """
-    RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 0 0 2; }
+    RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
     RequestsScreen #chips { height: 1; padding: 0 1; color: $text-muted; }
     RequestsScreen RingLog { height: 1fr; }
     """

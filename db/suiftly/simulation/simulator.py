@@ -85,6 +85,7 @@ async def simulate(
     finally:
         stopping.cancel()
         writing.cancel()
+        await asyncio.wait({writing, stopping}, timeout=0.2)
     return simulation.progress
 
 
@@ -188,6 +189,8 @@ class _Simulation:
         gateway, dice = fleet.gateways[nth], self._random.random()
         if may_wait and dice < _OLD:
             count -= await self._send_old(fleet, gateway, min(count, _OLD_MOST_ROWS), now)
+            if count == 0:
+                return
         block = stamp(self._random, fleet.lines(gateway, count), since, (now - since).total_seconds())
         if may_wait and dice > 1 - _HELD:
             due = monotonic() + self._random.uniform(*_HELD_SECONDS)

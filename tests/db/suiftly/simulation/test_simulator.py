@@ -146,10 +146,49 @@ async def test_old_lines_show_only_keys_that_did_not_change_since(connection: Co
     assert fleet.old_lines(fleet.gateways[0], 50, now - timedelta(days=900)) == []
 
 
-async def test_some_batches_come_late(dsn: str, connection: Connection, people: None) -> None:
-    done = await simulate(dsn, 200, 8, 3)
-    assert done.late_batches >= 1
-    assert (await counted(connection))[0] == done.rows == 1_600
+async def test_some_batches_come_late(
+    dsn: str, connection: Connection, people: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.suiftly.simulation.simulator._HELD", 0.3)
+    monkeypatch.setattr("db.suiftly.simulation.simulator._HELD_SECONDS", (2.0, 60.0))
+    done = await simulate(dsn, 200, 5, 3)
+    assert 5 <= done.late_batches < done.batches
+    assert await counted(connection) == (done.rows, done.requests, done.batches)
+    assert done.rows == 1_000
+    # Later transactions (a higher xid) with earlier times: what a timestamp watermark would lose.
+    overtaken = """
+        WITH written AS (SELECT xid, min(timestamp) AS first, max(timestamp) AS last FROM haproxy_raw_logs GROUP BY 1)
+        SELECT count(*) FROM written a JOIN written b ON b.xid > a.xid AND b.first < a.last - interval '1.5 s'
+    """
+    assert (await fetch(connection, overtaken))[0][0] > 0
+
+
+async def test_rarely_a_batch_is_hours_old(
+    dsn: str, connection: Connection, people: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.suiftly.simulation.simulator._OLD", 0.5)
+    done = await simulate(dsn, 300, 2, 3)
+    assert await counted(connection) == (done.rows, done.requests, done.batches)
+    assert done.rows == 600
+    ((old, events, oldest),) = await fetch(
+        connection,
+        "SELECT count(*), array_agg(DISTINCT event_type) && '{30,31,32}', min(timestamp) FROM haproxy_raw_logs "
+        "WHERE timestamp < now() - interval '4 min'",
+    )
+    assert old > 0
+    assert not events
+    assert oldest > datetime.now(UTC) - timedelta(hours=2, minutes=1)
+
+
+async def test_cancelling_closes_the_connection(dsn: str, connection: Connection, people: None) -> None:
+    running = asyncio.create_task(simulate(dsn, 100, None, 3))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.sleep(0.2)
+    alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'opsdeck simulate' AND datname = %s"
+    assert await fetch(connection, alive, connection.info.dbname) == [(0,)]
 
 
 async def test_it_stops_within_a_second(dsn: str, connection: Connection, people: None) -> None:
