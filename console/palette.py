@@ -1,14 +1,12 @@
 """ctrl-p: jump to anything by name, id, fingerprint or wallet."""
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from console.deck import Deck
 from console.places import TOP, Place, recognised
-
-if TYPE_CHECKING:
-    from console.app import OpsDeck
 
 _WORDS = {
     "overview": "Is anything wrong right now?",
@@ -22,8 +20,8 @@ class Places(Provider):
     """Screens, and whatever subject the typed text may be."""
 
     @property
-    def _deck(self) -> "OpsDeck":
-        return cast("OpsDeck", self.app)
+    def _deck(self) -> Deck:
+        return cast("Deck", self.app)
 
     async def discover(self) -> Hits:
         """All screens."""

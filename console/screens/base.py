@@ -3,14 +3,15 @@
 from abc import abstractmethod
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from console.deck import Deck
 from console.failures import Failure
 from console.places import Place, hide_key
 from console.refresh import Refresh
@@ -19,9 +20,6 @@ from db.source import Source
 from widgets.prompt import Prompt
 from widgets.status_line import Item, StatusLine
 from widgets.tone import Tone
-
-if TYPE_CHECKING:
-    from console.app import OpsDeck
 
 Snapshot = TypeVar("Snapshot")
 
@@ -49,9 +47,9 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         self._refresh = Refresh(self.load, self._show, self._fail, self.period, self.breather)
 
     @property
-    def deck(self) -> "OpsDeck":
-        """The app, typed."""
-        return cast("OpsDeck", self.app)
+    def deck(self) -> Deck:
+        """The app, as far as a screen knows it."""
+        return cast("Deck", self.app)
 
     @abstractmethod
     async def load(self) -> Snapshot:
@@ -76,7 +74,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     def on_mount(self) -> None:
         """Starts loading; a hint, the header's state and the clock reach it from here on."""
         self.deck.live.changed.subscribe(self, self._hinted)
-        self.watch(self.deck, "deck_state", self._tell_state)
+        self.watch(cast("App[Any]", self.app), "deck_state", self._tell_state)
         self.set_interval(1.0, self._tell_state)
         self.run_worker(self._refresh.run(), group="refresh")
 

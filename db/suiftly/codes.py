@@ -1,4 +1,4 @@
-"""The code columns of `haproxy_raw_logs` in words (DOMAIN.md B, B.1, B.4).
+"""The code columns of `haproxy_raw_logs` in words.
 
 Reading never fails: a code nobody named is shown as "event 37". Going from a word an operator typed to its code may
 fail, with CodeError.
@@ -127,7 +127,7 @@ SERVICE_PRESETS: Final[dict[str, ServiceCodes]] = {preset.preset: preset for pre
 
 
 class TrafficClass(StrEnum):
-    """Six classes that partition all requests (DOMAIN.md B.4): their sum is always the total."""
+    """Six classes that partition all requests: their sum is always the total."""
 
     GUARANTEED = "guaranteed"
     BURST = "burst"

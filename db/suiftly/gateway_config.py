@@ -1,4 +1,4 @@
-"""`config_hex`: the customer's limits in force at the gateway when it decided (DOMAIN.md B.3).
+"""`config_hex`: the customer's limits in force at the gateway when it decided.
 
 16 hex digits: 5 zero, 2 per-address limit, 2 guaranteed limit, 2 burst limit, 1 burst QoS, 4 control. The map entry
 carries three more such fields (fingerprints, addresses, reserved), which the log does not.

@@ -1,4 +1,4 @@
-"""The Suiftly API key: 37 characters that carry a customer, its key metadata and a 16-bit tag (DOMAIN.md C).
+"""The Suiftly API key: 37 characters that carry a customer, its key metadata and a 16-bit tag.
 
 A key that decodes proves little (16-bit tag, 32-bit IV): always confirm it against `api_keys`. Fingerprints need no
 secret, so every screen works without one. Nothing here puts a key or the secret into an error text.
@@ -57,7 +57,7 @@ class Service(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyMetadata:
-    """The 16 metadata bits of a key (DOMAIN.md C.3).
+    """The 16 metadata bits of a key.
 
     `version` 0..3 (0 today), `proc_group` 0..7 (1 production, 2 development). `source` is None exactly when access is
     open: the bit is then written as 1 and ignored when read, because Oct-2025 keys carry 0. Bits 7-0 are unused.
@@ -100,7 +100,7 @@ class KeyMetadata:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> Self:
-        """Read `api_keys.metadata` in any shape ever written (DOMAIN.md A.3): the five first-schema names, as columns
+        """Read `api_keys.metadata` in any shape ever written: the five first-schema names, as columns
         or JSON, or `version, sealType{network, access, source}, procGroup` with words. A missing version is 0."""
         nested = value.get("sealType")
         if isinstance(nested, Mapping):

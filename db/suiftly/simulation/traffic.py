@@ -1,6 +1,6 @@
 """Single requests as a gateway logs them: status, event, traffic class, phases and termination state agree.
 
-Facts: DOMAIN.md B.1 (events), B.2 (termination states), B.3 (limits in force), B.4 (classes). Where the sources are
+The codes are those of db/suiftly/codes.py and termination.py. Where the sources of the format are
 silent a choice was made: event 14 is a 408 with cR and traffic type 0 (the request never was complete), event 15 has no
 HTTP answer at all (status -1), a customer over its limit gets event 21 with traffic type 3, an address over its limit
 event 21 with traffic type 5, and burst traffic that waited 5 s in the queue gets event 63 with traffic type 4.

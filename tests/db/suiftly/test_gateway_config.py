@@ -1,4 +1,4 @@
-"""The gateway header: the table of DOMAIN.md B.3 and the round trip."""
+"""The gateway header: known words and the round trip."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The key format against the vectors of DOMAIN.md C.5 and against itself."""
+"""The key format against four vectors made with a public secret and against itself."""
 
 # pyright: reportPrivateUsage=false
 

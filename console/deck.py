@@ -1,0 +1,29 @@
+"""What a screen may ask of the app: go somewhere, change something, explain a row, know the header's state."""
+
+from typing import Protocol
+
+from console.live import Live
+from console.perform import Performer
+from console.places import Place
+from console.state import DeckState
+from db.source import RequestRow
+
+
+class Deck(Protocol):
+    """The app as screens see it; they never import it."""
+
+    live: Live
+    performer: Performer
+
+    @property
+    def deck_state(self) -> DeckState:
+        """The header's state, as last known."""
+        ...
+
+    async def go(self, place: Place) -> None:
+        """Shows a place."""
+        ...
+
+    def explain(self, row: RequestRow) -> None:
+        """Opens one request in words."""
+        ...
