@@ -87,7 +87,7 @@ class OpsDeck(App[int]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="deck.interrupt", tooltip="Leave the console"),
     ]  # fmt: skip
 
-    deck_state: reactive[DeckState] = reactive(DeckState("", "", read_only=True), init=False)
+    deck_state: reactive[DeckState] = reactive(DeckState("", "", read_only=True), init=False, repaint=False)
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__()

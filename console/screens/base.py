@@ -25,7 +25,10 @@ Snapshot = TypeVar("Snapshot")
 
 
 class DeckScreen(Screen[None], Generic[Snapshot]):
-    """A screen asks `load()` for one frozen snapshot and paints it. A failed load keeps the last one, greyed."""
+    """A screen asks `load()` for one frozen snapshot and paints it. A failed load keeps the last one, greyed.
+
+    Textual calls the on_ handlers of subclass and base alike: a subclass adds its own and does not call super().
+    """
 
     topics: ClassVar[frozenset[str]] = frozenset()  # hints that make it load again at once
     period: ClassVar[float | None] = 5.0  # seconds between loads; None: only on hints
@@ -35,8 +38,8 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     DeckScreen.stale #body { opacity: 55%; }
     """
 
-    snapshot: reactive[Snapshot | None] = reactive(None, init=False)
-    failure: reactive[Failure | None] = reactive(None, init=False)
+    snapshot: reactive[Snapshot | None] = reactive(None, init=False, repaint=False)
+    failure: reactive[Failure | None] = reactive(None, init=False, repaint=False)
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__()

@@ -84,7 +84,6 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
         return int(self.place.subject)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.table.focus()
 
     async def load(self) -> CustomerSnapshot:

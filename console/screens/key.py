@@ -55,7 +55,6 @@ class KeyScreen(DeckScreen[KeySnapshot]):
             yield Facts(id="record")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#parts").focus()
 
     async def load(self) -> KeySnapshot:

@@ -69,7 +69,6 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
         yield self.table
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._tell_search()
         self.table.focus()
 

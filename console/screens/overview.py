@@ -40,6 +40,7 @@ class OverviewScreen(DeckScreen[Overview]):
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
+        self._numbers = ""
         self.attention: KeysetTable[Attention] = KeysetTable(
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
@@ -73,14 +74,16 @@ class OverviewScreen(DeckScreen[Overview]):
                 yield self.top
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.top.focus()
 
     async def load(self) -> Overview:
         return await self.source.traffic.overview()
 
     def paint(self, snapshot: Overview) -> None:
-        self.query_one("#numbers", Static).update(_numbers(snapshot))
+        numbers = _numbers(snapshot)
+        if numbers != self._numbers:
+            self._numbers = numbers
+            self.query_one("#numbers", Static).update(numbers)
         self.query_one(StackedBars).bars = Bars(
             buckets=tuple(tuple(bucket.get(kind.value, 0) for kind, _ in _CLASSES) for bucket in snapshot.series),
             labels=tuple(kind.value for kind, _ in _CLASSES),

@@ -21,6 +21,7 @@ from widgets.tone import Tone
 
 _CAPACITY = 50_000
 _PAGE = 500
+_RATE_S = 5.0  # the rate shown is the mean of these seconds
 _LONG_AWAY_S = 30.0  # after that long nobody reads what went by: the tail starts again, and says so
 
 
@@ -48,7 +49,8 @@ class RequestsScreen(DeckScreen[Batch]):
         self._cursor: Cursor | None = None
         self._begun: Batch | None = None
         self._received = 0
-        self._arrivals: deque[tuple[float, int]] = deque(maxlen=40)
+        self._arrivals: deque[tuple[float, int]] = deque()  # of the last seconds: when, how many
+        self._following_since = monotonic()
         self._lag_s: float | None = None
         self._left: float | None = None
         self._paging = False
@@ -59,7 +61,6 @@ class RequestsScreen(DeckScreen[Batch]):
         yield self.log_view
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.log_view.focus()
         self._tell_chips()
 
@@ -77,6 +78,7 @@ class RequestsScreen(DeckScreen[Batch]):
             return
         if self._cursor is None:
             self._begun = snapshot
+            self._following_since = monotonic()
         else:
             self._received += len(snapshot.rows)
             self._arrivals.append((monotonic(), len(snapshot.rows)))
@@ -86,7 +88,6 @@ class RequestsScreen(DeckScreen[Batch]):
         self.log_view.extend(snapshot.rows)
 
     def on_screen_suspend(self) -> None:
-        super().on_screen_suspend()
         self._left = monotonic()
 
     def on_screen_resume(self) -> None:
@@ -94,7 +95,6 @@ class RequestsScreen(DeckScreen[Batch]):
             minutes = (monotonic() - self._left) / 60
             self._restart(f"── away for {minutes:.0f} min: the log starts again here; older rows are above ──")
         self._left = None
-        super().on_screen_resume()
 
     def narrow(self, subject: str) -> None:
         """Filters. Raises ValueError with a sentence when the filter cannot be read."""
@@ -125,15 +125,16 @@ class RequestsScreen(DeckScreen[Batch]):
         if self._loaded is None or self.failure is not None:
             return super()._age()
         now = monotonic()
-        recent = [count for at, count in self._arrivals if now - at <= 5]
-        rate = sum(recent) / 5 if now - (self._arrivals[0][0] if self._arrivals else now) >= 5 else None
+        while self._arrivals and now - self._arrivals[0][0] > _RATE_S:
+            self._arrivals.popleft()
         items = [
             Item(
                 "following" if self.log_view.following else "PAUSED",
                 Tone.GOOD if self.log_view.following else Tone.WARN,
             )
         ]
-        if rate is not None:
+        if now - self._following_since >= _RATE_S:
+            rate = sum(count for _, count in self._arrivals) / _RATE_S
             items.append(Item(f"{rate:,.0f} rows/s", Tone.PLAIN))
         if self._lag_s is not None:
             items.append(Item(f"lag {max(0.0, self._lag_s):.1f} s", Tone.DIM, 1))
