@@ -4,34 +4,50 @@ import asyncio
 import logging
 import os
 import sys
+from io import TextIOWrapper
 
 from console import failures
 from console.cli import parse, password_free
-from console.cli.context import Context, open_database
+from console.cli.context import Context, open_database, own_command, require_terminal
 from console.cli.output import narrate
-from console.settings import ENVIRONMENT_DSN, Settings, UsageError
-from db.errors import DatabaseError
+from console.settings import Settings, UsageError
+from db.database import Database
+from db.errors import DatabaseError, SchemaMismatch, Unavailable
+from db.migrate import schema_state
 from db.source import Source
+
+_HIDDEN_DSN = "OPSDECK_DSN_OPTION"  # --dsn on its way to the second start; it still wins over everything
 
 
 async def _open_console(settings: Settings) -> int:
     """The full-screen console on one database. Raises UsageError when there is no terminal for it."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the console needs a terminal; in a script use the commands, see opsdeck --help")
-    if os.environ.get("TERM", "dumb") in ("dumb", ""):
-        raise UsageError("TERM=dumb cannot show the console; set TERM, or use the commands, see opsdeck --help")
+    require_terminal()
     from console.app import OpsDeck
 
     database = open_database(settings)
     await database.open()
     try:
+        await _check_schema(database)
         return await OpsDeck(Source(database), settings).run_until_quit()
     finally:
         await database.close()
 
 
+async def _check_schema(database: Database) -> None:
+    """Raises SchemaMismatch with what is missing. A database that does not answer yet is the console's to wait for."""
+    try:
+        state = await schema_state(database)
+    except Unavailable:
+        return
+    if not state.current:
+        raise SchemaMismatch(state.sentence)
+
+
 async def _run(arguments: list[str]) -> int:
     options = parse(arguments)
+    hidden = os.environ.pop(_HIDDEN_DSN, None)
+    if hidden is not None:
+        options.dsn = hidden
     context = Context(options, _open_console)
     if options.command is None:
         return await _open_console(context.settings())
@@ -42,14 +58,15 @@ def _hide_password(arguments: list[str]) -> None:
     """Starts over with a DSN that carries a password in the environment, where `ps` does not show it."""
     rest, dsn = password_free(arguments)
     if dsn is not None:
-        environment = os.environ | {ENVIRONMENT_DSN: dsn}
-        os.execve(sys.executable, [sys.executable, "-m", "console", *rest], environment)  # noqa: S606
+        os.execve(sys.executable, own_command(*rest), os.environ | {_HIDDEN_DSN: dsn})  # noqa: S606
 
 
 def main() -> int:
     """Runs the command line of this process and returns its exit code."""
     # Libraries log to stderr when nobody else listens, which is where the console draws.
     logging.basicConfig(handlers=[logging.NullHandler()])
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no "·" still gets the rest of the line
     arguments = sys.argv[1:]
     _hide_password(arguments)
     try:
@@ -59,7 +76,7 @@ def main() -> int:
         failure = failures.word(error)
         narrate(f"opsdeck: {failure.text}")
         return failure.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return failures.INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`| head`). Python would complain once more when it flushes at exit.

@@ -1,6 +1,7 @@
 """What this run was told: profile file, environment and options, read once into frozen values."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ def _read_file(path: Path) -> _File:
         return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return _File()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
@@ -66,7 +69,11 @@ def _read_file(path: Path) -> _File:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {field}: {first['msg']}") from error
+        message = first["msg"]
+        if first["type"] == "extra_forbidden":
+            known = Profile.model_fields if len(first["loc"]) == 3 else _File.model_fields
+            message = f"there is no such setting; there are {', '.join(known)}"
+        raise UsageError(f"{path}: {field}: {message}") from error
 
 
 def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> Settings:
@@ -78,6 +85,8 @@ def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> S
         known = ", ".join(sorted(profiles)) or "none"
         raise UsageError(f"there is no profile {name!r} in {path}; profiles there: {known}")
     chosen = profiles.get(name, Profile())
+    if dsn is not None and not dsn.strip():
+        raise UsageError("--dsn is empty; name a database, or leave the option out")
     told = dsn or (None if profile else os.environ.get(ENVIRONMENT_DSN))
     secret = SecretStr(told) if told else chosen.dsn
     if secret is None:
@@ -92,17 +101,27 @@ def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> S
 
 def _check_dsn(dsn: SecretStr) -> None:
     try:
-        conninfo_to_dict(dsn.get_secret_value())
+        misread = _is_misread(dsn.get_secret_value())
     except ProgrammingError:
         # libpq quotes the text it could not read, and that may be the password.
         raise UsageError(
             "the DSN is neither a URL (postgresql://user@host/database) nor a list of keyword=value pairs"
         ) from None
+    if misread:
+        raise UsageError("the DSN cannot be read: write @ : / and % of a password as %40 %3A %2F %25")
+
+
+def _is_misread(dsn: str) -> bool:
+    """Whether a piece of a password ended up as host, port or database of a URL, which errors would then quote."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+    return "://" in dsn and (
+        "@" in parts.get("host", "") + parts.get("dbname", "") or not re.fullmatch(r"[\d,]*", parts.get("port", ""))
+    )
 
 
 def has_password(dsn: str) -> bool:
     """Whether a DSN carries a password; an unreadable one may."""
     try:
-        return bool(conninfo_to_dict(dsn).get("password"))
+        return bool(conninfo_to_dict(dsn).get("password")) or _is_misread(dsn)
     except ProgrammingError:
         return True

@@ -6,6 +6,7 @@ one REPEATABLE READ transaction: first read the snapshot, then the rows. On the 
 empty xip list, and rows would be lost.
 """
 
+from datetime import datetime
 from typing import LiteralString
 
 from db.database import Connection
@@ -29,3 +30,26 @@ def rows_since(columns: LiteralString, table: LiteralString, condition: LiteralS
     first, second = SINCE
     head: LiteralString = "SELECT " + columns + " FROM " + table + " WHERE (" + condition + ") AND "
     return head + first + " UNION ALL " + head + second
+
+
+async def span_since(connection: Connection, table: LiteralString, since: str) -> tuple[datetime, datetime] | None:
+    """First and last timestamp among the rows committed since snapshot `since`, or None when there are none.
+
+    With it a poll touches the partitions that have news. Planning a query over all 127 partitions of a log takes
+    10 to 40 ms, running it 1 ms; so this one is planned once for each connection, without looking at the values.
+    Such a plan expects a third of the table and would read all of it: hence no sequential scans. count(*) keeps
+    the planner from answering min() by walking an index on timestamp.
+    """
+    bounds: LiteralString = "SELECT min(timestamp), max(timestamp), count(*) FROM ("
+    await connection.execute(
+        "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+    )
+    cursor = await connection.execute(
+        bounds + rows_since("timestamp", table, "true") + ") news", {"since": since}, prepare=True
+    )
+    row = await cursor.fetchone()
+    # NULL stands for the session's own setting.
+    await connection.execute(
+        "SELECT set_config('plan_cache_mode', NULL, true), set_config('enable_seqscan', NULL, true)"
+    )
+    return (row[0], row[1]) if row and row[2] else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from db.errors import Denied, translated
 
@@ -46,7 +46,8 @@ class Database:
         self._dsn = dsn
         self._prepare_threshold = None if pgbouncer else 5
         self._readers = self._pool(maximum=4)
-        self._writers = self._pool(maximum=2)
+        # A job takes three at once (lock, step, heartbeat), and an operation must still find one.
+        self._writers = self._pool(maximum=5)
 
     def _pool(self, maximum: int) -> AsyncConnectionPool[Connection]:
         return AsyncConnectionPool(
@@ -100,7 +101,7 @@ class Database:
         With `one_snapshot` all its statements see the same instant (REPEATABLE READ).
         """
         with translated():
-            async with self._readers.connection() as connection:
+            async with self._checkout(self._readers) as connection:
                 await connection.set_read_only(True)
                 level = IsolationLevel.REPEATABLE_READ if one_snapshot else IsolationLevel.READ_COMMITTED
                 await connection.set_isolation_level(level)
@@ -116,16 +117,25 @@ class Database:
         if self.read_only:
             raise Denied("this console was opened read-only; start it without --read-only to change something")
         with translated():
-            async with self._writers.connection() as connection:
+            async with self._checkout(self._writers) as connection:
                 await self._begin(connection, statement_s or self.limits.statement_s)
                 yield connection
 
     async def listen_connection(self) -> Connection:
         """A connection of its own, outside the pools, in autocommit: LISTEN needs to keep it."""
         with translated():
-            connection = await AsyncConnection.connect(self._dsn, autocommit=True, **self._connection_arguments())
-            connection.prepare_threshold = self._prepare_threshold
-            return connection
+            return await AsyncConnection.connect(self._dsn, autocommit=True, **self._connection_arguments())
+
+    @asynccontextmanager
+    async def _checkout(self, pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[Connection]:
+        """A connection of the pool for one block: committed at its end, rolled back on an exception."""
+        try:
+            async with pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            # The pool only knows that it waited; connecting once more says why.
+            await (await AsyncConnection.connect(self._dsn, **self._connection_arguments())).close()
+            raise
 
     async def _begin(self, connection: Connection, statement_s: float) -> None:
         await connection.execute(

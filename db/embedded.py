@@ -112,7 +112,11 @@ def embedded_server(folder: Path) -> Generator[str]:
     A server left over from a killed console is taken over and stopped at the end like one's own. Raises Refused
     when another console owns the folder or when the extra `demo` is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "opsdeck.lock").touch()
+    except OSError as error:
+        raise Refused(f"{folder} cannot be used ({error.strerror}); give a folder of yours as --data-dir") from error
     with _owned(folder):
         server = _library().get_server(folder / "pg", start=False, cleanup_mode=None)  # stopped below, not at exit
         try:

@@ -2,10 +2,12 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,7 +22,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server_dsn() -> Iterator[str]:
-    """DSN of the database `suiftly` on a server of this test run: empty, not migrated."""
+    """URL of the database `suiftly` on a server of this test run: empty, not migrated.
+
+    OPSDECK_TEST_SERVER names another server to run against: a URL of a database of a superuser.
+    """
+    if told := os.environ.get("OPSDECK_TEST_SERVER"):
+        yield told
+        return
     folder = Path(tempfile.mkdtemp(prefix="opsdeck-test-"))
     folder.chmod(0o755)  # as root the server runs as another user
     try:
@@ -31,10 +39,10 @@ def server_dsn() -> Iterator[str]:
 
 
 def _create(server_dsn: str, template: str) -> str:
-    name = f"test_{next(_numbers)}"
+    name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')  # pyright: ignore
-    return server_dsn.replace("/suiftly?", f"/{name}?")
+    return urlsplit(server_dsn)._replace(path=f"/{name}").geturl()
 
 
 def _name(dsn: str) -> str:

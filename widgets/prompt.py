@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.suggester import SuggestFromList
+from textual.widget import Widget
 from textual.widgets import Input, Label
 
 
@@ -31,10 +32,10 @@ class Prompt(Horizontal):
         Binding("escape", "dismiss", "Close", id="prompt.close", tooltip="Close the prompt without doing anything"),
     ]
     DEFAULT_CSS = """
-    Prompt { display: none; height: 1; dock: bottom; background: $panel; }
+    Prompt { display: none; height: 1; background: $panel; }
     Prompt.open { display: block; }
     Prompt Label { padding: 0 1; color: $text-accent; text-style: bold; }
-    Prompt Input { border: none; height: 1; padding: 0; width: 1fr; background: $panel; }
+    Prompt Input { width: 1fr; background: $panel; }
     Prompt #said { color: $text-warning; max-width: 60%; }
     """
 
@@ -51,10 +52,11 @@ class Prompt(Horizontal):
         super().__init__(id=id)
         self._rewrite = rewrite
         self._kind = ""
+        self._before: Widget | None = None  # had the focus
 
     def compose(self) -> ComposeResult:
         yield Label("", id="kind", markup=False)
-        yield _Line(self._rewrite, id="line", select_on_focus=False)
+        yield _Line(self._rewrite, id="line", select_on_focus=False, compact=True)
         yield Label("", id="said", markup=False)
 
     def open(self, kind: str, sign: str, *, text: str = "", hint: str = "", words: Sequence[str] = ()) -> None:
@@ -68,6 +70,7 @@ class Prompt(Horizontal):
         line.cursor_position = len(text)
         self.say("")
         self.add_class("open")
+        self._before = self.screen.focused
         line.focus()
 
     def say(self, sentence: str) -> None:
@@ -75,8 +78,10 @@ class Prompt(Horizontal):
         self.query_one("#said", Label).update(sentence)
 
     def close(self) -> None:
-        """Hides the line."""
+        """Hides the line; the keys go where they went before."""
         self.remove_class("open")
+        if self._before is not None:
+            self._before.focus()
 
     def action_dismiss(self) -> None:
         self.close()

@@ -4,16 +4,19 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import NoReturn
 
 from console.cli import audit, customers, demo, doctor, keys, migrate, simulate, tail
-from console.settings import UsageError
+from console.settings import UsageError, has_password
 
 _GROUPS = (demo, customers, keys, tail, audit, doctor, migrate, simulate)
+
+
+_DESCRIPTION = """The terminal operations console for Suiftly. Without a command it opens full screen."""
 
 
 class _Parser(ArgumentParser):
     """Says what is wrong in one sentence instead of printing the usage first."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def _shared() -> ArgumentParser:
@@ -27,7 +30,7 @@ def _shared() -> ArgumentParser:
 
 def parse(arguments: list[str]) -> Namespace:
     """Reads the command line. `run` is missing when the console itself is meant. Raises UsageError."""
-    parser = _Parser(prog="opsdeck", description="The terminal operations console for Suiftly.", parents=[_shared()])
+    parser = _Parser(prog="opsdeck", description=_DESCRIPTION, parents=[_shared()], allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
     for group in _GROUPS:
         group.add(commands)
@@ -38,16 +41,20 @@ class _CommandParser(_Parser):
     """Every command takes the shared options too."""
 
     def __init__(self, *, parents: list[ArgumentParser] | None = None, **known: object) -> None:
-        super().__init__(parents=[*(parents or []), _shared()], **known)  # type: ignore[arg-type]
+        # An abbreviated --ds would carry a password past password_free().
+        super().__init__(parents=[*(parents or []), _shared()], allow_abbrev=False, **known)  # type: ignore[arg-type]
 
 
 def password_free(arguments: list[str]) -> tuple[list[str], str | None]:
-    """The arguments without --dsn, and its value, when that value carries a password; else unchanged and None."""
-    from console.settings import has_password
-
-    for place, argument in enumerate(arguments):
-        if argument == "--dsn" and place + 1 < len(arguments) and has_password(arguments[place + 1]):
-            return arguments[:place] + arguments[place + 2 :], arguments[place + 1]
-        if argument.startswith("--dsn=") and has_password(argument.removeprefix("--dsn=")):
-            return arguments[:place] + arguments[place + 1 :], argument.removeprefix("--dsn=")
-    return arguments, None
+    """The arguments without --dsn, and its value, when a --dsn carries a password; else unchanged and None."""
+    rest: list[str] = []
+    told: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--dsn":
+            told += [next(given, "")]
+        elif argument.startswith("--dsn="):
+            told += [argument.removeprefix("--dsn=")]
+        else:
+            rest += [argument]
+    return (rest, told[-1]) if any(map(has_password, told)) else (arguments, None)

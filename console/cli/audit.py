@@ -5,7 +5,10 @@ from uuid import UUID
 
 from console import failures
 from console.cli.context import Context, Subparsers
+from console.cli.customers import customer_id
+from console.cli.keys import fingerprint
 from console.cli.output import emit, narrate, table, to_json
+from console.cli.values import rows_at_most
 from console.settings import UsageError
 
 
@@ -16,16 +19,26 @@ def _operation(text: str) -> UUID:
         raise UsageError(f"--operation {text!r} is not an operation id (a UUID, as receipts show it)") from None
 
 
+def _subject(text: str) -> str:
+    """A subject as the record has it: fingerprints there are decimal, and shown everywhere in hex."""
+    kind, _, value = text.partition(":")
+    if kind == "key":
+        return f"key:{fingerprint(value)}"
+    if kind == "customer":
+        return f"customer:{customer_id(value)}"
+    raise UsageError("--subject wants key:FINGERPRINT or customer:ID")
+
+
 def add(commands: Subparsers) -> None:
     verbs = commands.add_parser("audit", help="who did what, when and why").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
     listing = verbs.add_parser("list", help="the record, newest first")
-    listing.add_argument("--subject", help="key:FINGERPRINT or customer:ID")
+    listing.add_argument("--subject", type=_subject, help="key:FINGERPRINT or customer:ID")
     listing.add_argument("--action", help="revoke-keys, suspend-customer, resume-customer")
     listing.add_argument("--operation", type=_operation, help="one operation by its id")
     listing.add_argument("--before", type=int, help="the last seq of the page before")
-    listing.add_argument("--limit", type=int, default=50, help="rows at the most (50)")
+    listing.add_argument("--limit", type=rows_at_most, default=50, help="rows at the most (50)")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_audit)
 

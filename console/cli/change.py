@@ -1,13 +1,17 @@
 """How a command that changes something asks, does and reports."""
 
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from console import failures
 from console.cli.context import Context
 from console.cli.output import emit, narrate, to_json
 from console.settings import UsageError
-from db.source import Operation, Outcome, Preview, Source
+from db.errors import Denied, Refused
+from db.source import Operation, Outcome, Preview, Receipt, Source, checked_reason
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -23,24 +27,50 @@ def _ask(preview: Preview) -> bool:
         narrate(f"  {line}")
     sys.stderr.write(f"{preview.verb}? Type yes to go on: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
+    with _interruptible():
+        return sys.stdin.readline().strip() == "yes"
 
 
-def check(options: Namespace) -> None:
-    """Raises UsageError, before anything is opened, when the command could not go through."""
-    if not options.reason:
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Lets ctrl-c end a blocking read. asyncio's own handler waits for the next await, which is behind the answer."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check(context: Context, options: Namespace) -> None:
+    """Raises UsageError or Denied, before anything is opened, when the command could not go through."""
+    if not (options.reason or "").strip():
         raise UsageError("--reason is missing: say why, so that the audit record can tell. Nothing was changed")
+    try:
+        checked_reason(options.reason)
+    except Refused as error:
+        raise UsageError(f"--reason: {error}. Nothing was changed") from None
     if not options.yes and not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: pass --yes if you mean it. Nothing was changed")
+    settings = context.settings()
+    if settings.read_only:
+        remedy = "leave out --read-only" if getattr(options, "read_only", False) else "set read_only = false in it"
+        raise Denied(f"profile {settings.profile_name!r} is read-only here; {remedy}. Nothing was changed")
 
 
 async def carry_out(context: Context, options: Namespace, source: Source, operation: Operation) -> int:
     """Previews, asks, performs with what was previewed, prints the receipt."""
-    preview = await source.preview(operation)
+    try:
+        preview = await source.preview(operation)
+    except Refused:
+        # Tried at a version that never was, it can only be refused again: that puts the try on record.
+        return _report(options, await source.perform(operation.at_version("none"), options.reason))
     if not options.yes and not _ask(preview):
         narrate("Nothing was changed.")
         return failures.FAILED
-    receipt = await source.perform(operation.at_version(preview.version), options.reason)
+    return _report(options, await source.perform(operation.at_version(preview.version), options.reason))
+
+
+def _report(options: Namespace, receipt: Receipt) -> int:
     if options.json:
         emit(to_json(receipt))
     else:

@@ -1,12 +1,14 @@
 """What a command is handed besides its own options."""
 
+import os
+import sys
 from argparse import ArgumentParser, Namespace, _SubParsersAction  # pyright: ignore[reportPrivateUsage]
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from console.settings import Settings, load_settings
+from console.settings import Settings, UsageError, load_settings
 from db.database import Database, Limits
 from db.source import Source
 
@@ -23,6 +25,23 @@ def open_database(settings: Settings) -> Database:
         read_only=settings.read_only,
         pgbouncer=profile.pgbouncer,
     )
+
+
+def own_command(*arguments: str) -> list[str]:
+    """The command line that starts this program again, as it was started.
+
+    Not `-m console`: that would run whatever is called console in the current folder.
+    """
+    started = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
+    return [sys.executable, *started, *arguments]
+
+
+def require_terminal() -> None:
+    """Raises UsageError when there is no terminal for the full-screen console."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the console needs a terminal; in a script use the commands, see opsdeck --help")
+    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+        raise UsageError("TERM=dumb cannot show the console; set TERM, or use the commands, see opsdeck --help")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers
 from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.values import rows_at_most
 from console.settings import UsageError
 from console.words import dollars, limit_words
 from db.source import CustomerDetail, ResumeCustomer, SuspendCustomer, parse_customer_search
@@ -15,8 +16,10 @@ _MAX_ID = 2**32 - 1
 
 def customer_id(text: str) -> int:
     """A customer id as typed. Raises UsageError."""
-    if not text.isdecimal() or not 1 <= int(text) <= _MAX_ID:
-        raise UsageError(f"customer id {text!r} is not a number from 1 to {_MAX_ID}")
+    if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MAX_ID:
+        # A long word may be a key pasted into the wrong command: it is not repeated.
+        what = repr(text) if len(text) <= 16 else "given"
+        raise UsageError(f"the customer id {what} is not a number from 1 to {_MAX_ID}")
     return int(text)
 
 
@@ -26,7 +29,7 @@ def add(commands: Subparsers) -> None:
     )
     listing = verbs.add_parser("list", help="customers by id, wallet prefix (0x…) or status")
     listing.add_argument("search", nargs="*", help="an id, a wallet or its beginning, a status; they combine")
-    listing.add_argument("--limit", type=int, default=100, help="rows at the most (100)")
+    listing.add_argument("--limit", type=rows_at_most, default=100, help="rows at the most (100)")
     listing.add_argument("--after", type=customer_id, help="the last id of the page before")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_customers)
@@ -116,12 +119,12 @@ def _as_text(detail: CustomerDetail) -> str:
 
 
 async def suspend(context: Context, options: Namespace) -> int:
-    change.check(options)
+    change.check(context, options)
     async with context.source() as source:
         return await change.carry_out(context, options, source, SuspendCustomer(options.customer))
 
 
 async def resume(context: Context, options: Namespace) -> int:
-    change.check(options)
+    change.check(context, options)
     async with context.source() as source:
         return await change.carry_out(context, options, source, ResumeCustomer(options.customer))

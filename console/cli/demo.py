@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from console import failures
-from console.cli.context import Context, Subparsers, open_database
+from console.cli.context import Context, Subparsers, open_database, own_command, require_terminal
 from console.cli.output import emit, narrate
 from console.cli.simulate import rate
 from console.settings import ENVIRONMENT_DSN, Profile, Settings
@@ -33,7 +33,9 @@ def default_folder() -> Path:
 
 def add(commands: Subparsers) -> None:
     parser = commands.add_parser("demo", help="try opsdeck: embedded PostgreSQL, simulated traffic, the console")
-    parser.add_argument("--data-dir", type=Path, default=default_folder(), help=f"({default_folder()})")
+    parser.add_argument(
+        "--data-dir", type=Path, default=default_folder(), help=f"where its data is kept ({default_folder()})"
+    )
     parser.add_argument("--rate", type=rate, default=200.0, help="log rows a second (200)")
     parser.add_argument("--customers", type=int, default=2000, help="customers to invent on the first start (2000)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same business (1)")
@@ -42,6 +44,9 @@ def add(commands: Subparsers) -> None:
 
 
 async def run_demo(context: Context, options: Namespace) -> int:
+    if not options.headless:
+        require_terminal()  # before the server is started and a business invented
+    _end_in_order()
     folder = options.data_dir.expanduser().resolve()
     with embedded_server(folder) as dsn:
         settings = Settings("demo", Profile(), SecretStr(dsn), read_only=getattr(options, "read_only", False))
@@ -76,8 +81,7 @@ async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None
 @contextmanager
 def _simulator(dsn: str, options: Namespace, folder: Path) -> Generator[None]:
     """The gateways, in a process of their own so that the console keeps a core for itself."""
-    command = [sys.executable, "-m", "console", "simulate", "--until-eof"]
-    command += ["--rate", str(options.rate), "--seed", str(options.seed)]
+    command = own_command("simulate", "--until-eof", "--rate", str(options.rate), "--seed", str(options.seed))
     with (folder / "simulator.log").open("wb") as log:
         child = subprocess.Popen(
             command,
@@ -98,6 +102,14 @@ def _simulator(dsn: str, options: Namespace, folder: Path) -> Generator[None]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _end_in_order() -> None:
+    """Lets SIGTERM end the preparation as ctrl-c does: through the `finally` that stops the server."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this runs inside asyncio.run()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _until_signal() -> None:

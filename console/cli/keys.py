@@ -7,6 +7,7 @@ from console.cli import change
 from console.cli.context import Context, Subparsers
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, rfc3339, table, to_json
+from console.cli.values import rows_at_most
 from console.settings import UsageError
 from db.source import (
     RECENT_MINUTES,
@@ -36,7 +37,7 @@ def add(commands: Subparsers) -> None:
     listing = verbs.add_parser("list", help="keys, newest first")
     listing.add_argument("--customer", type=customer_id, help="only keys of this customer")
     listing.add_argument("--state", choices=("live", "revoked"), help="only live or only revoked keys")
-    listing.add_argument("--limit", type=int, default=100, help="rows at the most (100)")
+    listing.add_argument("--limit", type=rows_at_most, default=100, help="rows at the most (100)")
     listing.add_argument("--after", type=fingerprint, help="the last fingerprint of the page before")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_keys)
@@ -167,7 +168,7 @@ def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
 
 
 async def revoke_keys(context: Context, options: Namespace) -> int:
-    change.check(options)
+    change.check(context, options)
     wanted = tuple(dict.fromkeys(options.keys))
     async with context.source() as source:
         return await change.carry_out(context, options, source, RevokeKeys(wanted, customer_id=options.customer))

@@ -40,7 +40,7 @@ def emit(text: str) -> None:
 
 def narrate(text: str) -> None:
     """One line for the person at the terminal, on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write("\n".join(_CONTROL.sub("·", line) for line in text.split("\n")) + "\n")
     sys.stderr.flush()
 
 

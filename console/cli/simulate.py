@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError, Namespace
 from console import failures
 from console.cli.context import Context, Subparsers
 from console.cli.output import emit, narrate, to_json
+from db.errors import Denied
 from db.source import SimulationProgress, simulate
 
 
@@ -43,15 +44,20 @@ def add(commands: Subparsers) -> None:
 
 
 async def run_simulate(context: Context, options: Namespace) -> int:
-    dsn = context.settings().dsn.get_secret_value()
+    settings = context.settings()
+    if settings.read_only:
+        raise Denied(f"profile {settings.profile_name!r} is read-only here, and simulated traffic is written")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     if options.until_eof:
         # The demo holds the other end: however it dies, this ends too.
-        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, loop, stop)
-    progress = await simulate(dsn, options.rate, options.seconds, options.seed, stop=stop)
+        try:
+            loop.add_reader(sys.stdin.fileno(), _stop_at_eof, loop, stop)
+        except PermissionError:  # a file or /dev/null cannot be waited on: it is at its end at once
+            stop.set()
+    progress = await simulate(settings.dsn.get_secret_value(), options.rate, options.seconds, options.seed, stop=stop)
     _report(progress, as_json=options.json)
     return failures.DONE
 

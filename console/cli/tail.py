@@ -4,6 +4,8 @@ import asyncio
 import csv
 import io
 import re
+import select
+import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -11,6 +13,7 @@ from datetime import timedelta
 from console import failures
 from console.cli.context import Context, Subparsers
 from console.cli.output import cell, emit, narrate, rfc3339, to_json
+from console.cli.values import rows_at_most
 from console.failures import word
 from console.settings import UsageError
 from db.errors import TimedOut, Unavailable
@@ -30,21 +33,17 @@ _FILTERS = {
     "path": "beginning of the path",
     "slower-than": "500ms, 2s",
 }
+_LONGEST_S = 2 * 86400  # the log keeps no more
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def duration(text: str) -> timedelta:
     """90s, 15m, 2h, 1d."""
-    match = re.fullmatch(r"(\d+)([smhd])", text)
-    if match is None or int(match[1]) == 0:
-        raise ArgumentTypeError(f"{text!r} is not a duration; write 90s, 15m, 2h or 1d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_S:
+        raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
+    return timedelta(seconds=seconds)
 
 
 def add(commands: Subparsers) -> None:
@@ -53,7 +52,7 @@ def add(commands: Subparsers) -> None:
         parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
     parser.add_argument("--since", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
     parser.add_argument("--no-follow", action="store_true", help="print what is there and end")
-    parser.add_argument("--limit", type=_positive, help="rows at the most (the newest ones with --no-follow)")
+    parser.add_argument("--limit", type=rows_at_most, help="rows at the most (the newest ones with --no-follow)")
     parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="json = one object a line")
     parser.set_defaults(run=run_tail)
 
@@ -124,6 +123,14 @@ class _Printer:
             self._header = False
         if lines:
             emit("\n".join(lines))
+            sys.stdout.flush()  # who follows through a pipe wants the rows now
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads stdout any more: on a quiet log the next row, and with it the error, may be hours away."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
 
 
 async def run_tail(context: Context, options: Namespace) -> int:
@@ -154,9 +161,13 @@ async def _follow(source: Source, wanted: RequestFilter, printer: _Printer, sinc
     if since is not None:
         async for rows in source.requests.forward(batch.cursor, since):
             printer.write(rows)
+            if printer.full:
+                return
     cursor, lost = batch.cursor, False
     while not printer.full:
         await asyncio.sleep(_POLL_S)
+        if _reader_left():
+            return
         try:
             batch = await source.requests.since(cursor)
         except (Unavailable, TimedOut) as error:

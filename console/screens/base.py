@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widgets import Footer, Static
 
 from console.deck import Deck
 from console.failures import Failure
@@ -36,15 +36,19 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     DEFAULT_CSS = """
     DeckScreen #body { height: 1fr; }
     DeckScreen.stale #body { opacity: 55%; }
+    DeckScreen #trouble { display: none; padding: 0 1; background: $panel; color: $text-warning; }
+    DeckScreen.stale #trouble { display: block; }
     """
 
-    snapshot: reactive[Snapshot | None] = reactive(None, init=False, repaint=False)
+    # always_update: a cleared list must be painted again, also with the rows it had before.
+    snapshot: reactive[Snapshot | None] = reactive(None, init=False, repaint=False, always_update=True)
     failure: reactive[Failure | None] = reactive(None, init=False, repaint=False)
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__()
         self.source = source
         self.place = place
+        self._trouble = ""
         self._loaded: float | None = None
         self._loaded_at: datetime | None = None
         self._refresh = Refresh(self.load, self._show, self._fail, self.period, self.breather)
@@ -69,6 +73,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     def compose(self) -> ComposeResult:
         """Header, body, prompt, footer."""
         yield StatusLine(id="status")
+        yield Static("", id="trouble", markup=False)
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Prompt(hide_key, id="prompt")
@@ -104,7 +109,14 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         if topic == "*" or topic in self.topics:
             self.reload()
 
+    @property
+    def _there(self) -> bool:
+        """False while it is taken down: a load may end, or the clock strike, when the widgets are gone already."""
+        return self.is_running and self.display
+
     def _show(self, snapshot: Snapshot) -> None:
+        if not self._there:
+            return
         self._loaded, self._loaded_at = monotonic(), datetime.now(UTC)
         self.failure = None
         self.snapshot = snapshot
@@ -128,21 +140,26 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         return self.place.title
 
     def _tell_state(self) -> None:
+        if not self._there:
+            return
         state: DeckState = self.deck.deck_state
-        lost = state.link is not None and not state.link.up
-        self.set_class(lost or self.failure is not None, "stale")
+        trouble = state.link.sentence if state.link is not None and not state.link.up else ""
+        if self.failure is not None:
+            trouble = self.failure.text
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.query_one("#trouble", Static).update(trouble)
+            self.set_class(bool(trouble), "stale")
         line = self.query_one(StatusLine)
         line.left = (Item("opsdeck", Tone.ACCENT, 2), Item(self.heading), *state.identity())
         line.right = (*self._age(), *state.condition())
 
     def _age(self) -> tuple[Item, ...]:
-        """How old the data is, once it is older than the screen's own rhythm; why, when a load failed."""
+        """How old the data is, once it is older than the screen's own rhythm or a load failed."""
         if self._loaded is None or self._loaded_at is None:
-            return (Item(self.failure.text if self.failure else "loading …", Tone.WARN if self.failure else Tone.DIM),)
+            return (Item("nothing loaded yet", Tone.WARN) if self.failure else Item("loading …", Tone.DIM),)
         seconds = int(monotonic() - self._loaded)
         since = f"{self._loaded_at:%H:%M:%S} UTC"
-        if self.failure is not None:
-            return (Item(self.failure.text, Tone.WARN, 1), Item(f"as of {since}, {seconds} s old", Tone.WARN))
-        if self.period is None or seconds <= max(2 * self.period, 10):
+        if self.failure is None and (self.period is None or seconds <= max(2 * self.period, 10)):
             return (Item("live", Tone.DIM, 3),)
         return (Item(f"as of {since}, {seconds} s old", Tone.WARN),)

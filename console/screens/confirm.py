@@ -33,7 +33,7 @@ class ConfirmScreen(ModalScreen[str | None]):
     ConfirmScreen #title { text-style: bold; color: $text-warning; }
     ConfirmScreen #effects { height: auto; max-height: 10; }
     ConfirmScreen #shell { color: $text-muted; }
-    ConfirmScreen Input { border: none; height: 1; background: $panel; margin: 0 0 1 0; }
+    ConfirmScreen Input { background: $panel; margin: 0 0 1 0; }
     ConfirmScreen Input:focus { background: $primary 30%; }
     ConfirmScreen #buttons { height: 1; align-horizontal: right; }
     ConfirmScreen Button { margin-left: 2; }
@@ -54,10 +54,10 @@ class ConfirmScreen(ModalScreen[str | None]):
                 yield Static("\n".join((*preview.changes, *preview.consequences)), markup=False)
                 yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
             yield Label("Why? It goes on record.")
-            yield Input(id="reason", max_length=500)
+            yield Input(id="reason", max_length=500, compact=True, select_on_focus=False)
             if preview.typed_phrase is not None:
                 yield Label(f"Type {preview.typed_phrase} to go on.", markup=False)
-                yield Input(id="phrase", max_length=40)
+                yield Input(id="phrase", max_length=40, compact=True)
             yield Static(f"shell: {self._shell} --reason …", id="shell", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
@@ -69,7 +69,9 @@ class ConfirmScreen(ModalScreen[str | None]):
             self.run_worker(self._tell_radius(self._blast_radius))
 
     async def _tell_radius(self, blast_radius: Awaitable[tuple[str, ...]]) -> None:
-        self.query_one("#radius", Static).update("\n".join(await blast_radius))
+        lines = await blast_radius
+        if self.display:  # False once it was answered and is being taken down
+            self.query_one("#radius", Static).update("\n".join(lines))
 
     @property
     def _reason(self) -> str | None:

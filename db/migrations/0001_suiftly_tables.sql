@@ -54,7 +54,8 @@ CREATE TABLE api_keys (
     revocation_reason text,
     CHECK (is_active = (revoked_at IS NULL))
 );
-CREATE INDEX api_keys_customer ON api_keys (customer_id, api_key_fp);
+-- In the order of the list: with (customer_id, api_key_fp) a page of a customer with 100,000 keys sorted them all, 1.5 s.
+CREATE INDEX api_keys_customer ON api_keys (customer_id, created_at DESC, api_key_fp DESC);
 CREATE INDEX api_keys_newest ON api_keys (created_at DESC, api_key_fp DESC);
 CREATE INDEX api_keys_revoked ON api_keys (revoked_at DESC, api_key_fp DESC) WHERE NOT is_active;
 

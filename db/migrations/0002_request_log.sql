@@ -58,8 +58,8 @@ END $$;
 
 CREATE INDEX haproxy_raw_logs_xid ON haproxy_raw_logs (xid);
 CREATE INDEX haproxy_raw_logs_customer ON haproxy_raw_logs (customer_id, timestamp);
--- Paging back in time reads a window at a time; block ranges find it at a fraction of a btree's insert cost.
-CREATE INDEX haproxy_raw_logs_time ON haproxy_raw_logs USING brin (timestamp) WITH (pages_per_range = 32, autosummarize = on);
+-- NUMBERS
+CREATE INDEX haproxy_raw_logs_time ON haproxy_raw_logs (timestamp);
 
 -- Creates the hourly partitions that cover [first, last); those that exist are left alone. Returns how many it made.
 -- A hypertable makes its own chunks: there it does nothing.

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from db.database import Connection, Database
 from db.page import Page, page_of
+from db.suiftly.filter_words import shown
 
 STATUSES = ("active", "suspended", "closed")
 MAX_ID = 2**32 - 1
@@ -82,20 +83,32 @@ def parse_search(text: str) -> CustomerSearch:
 
     Raises ValueError with a sentence that names the word and the remedy.
     """
-    search = CustomerSearch()
-    fields: dict[str, int | str] = {}
+    customer_id: int | None = None
+    wallet_prefix: str | None = None
+    status: str | None = None
     for word in text.split():
         if word in STATUSES:
-            fields["status"] = word
-        elif re.fullmatch(r"\d+", word):
-            if not 1 <= int(word) <= MAX_ID:
-                raise ValueError(f"customer id {word} is out of range; ids go from 1 to {MAX_ID}")
-            fields["customer_id"] = int(word)
+            _only_one(status, "two statuses")
+            status = word
+        elif re.fullmatch(r"[0-9]+", word):
+            _only_one(customer_id, "two ids")
+            # Ten digits hold every id, and Python refuses to read thousands of them.
+            customer_id = int(word) if len(word) <= 10 else 0
+            if not 1 <= customer_id <= MAX_ID:
+                raise ValueError(f"customer id {shown(word)} is out of range; ids go from 1 to {MAX_ID}")
         elif re.fullmatch(r"0x[0-9a-fA-F]{1,64}", word):
-            fields["wallet_prefix"] = word.lower()
+            _only_one(wallet_prefix, "two wallets")
+            wallet_prefix = word.lower()
         else:
-            raise ValueError(f"cannot search customers for {word!r}; type an id, a wallet prefix (0x…) or a status")
-    return CustomerSearch(**fields) if fields else search  # type: ignore[arg-type]
+            raise ValueError(
+                f"cannot search customers for {shown(word)!r}; type an id, a wallet prefix (0x…) or a status"
+            )
+    return CustomerSearch(customer_id, wallet_prefix, status)
+
+
+def _only_one(known: object, what: str) -> None:
+    if known is not None:
+        raise ValueError(f"{what} were given, and no customer has both; type one")
 
 
 _SELECT: LiteralString = """
@@ -124,7 +137,8 @@ class Customers:
         order: LiteralString = "c.customer_id"
         if search.wallet_prefix is not None:
             # ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
-            conditions.append("c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ %(prefix)s || 'g'")
+            # The parentheses matter: ~<~ and || bind alike, from the left.
+            conditions.append("c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ (%(prefix)s || 'g')")
             order = "c.wallet_address USING ~<~"
         if after is not None:
             conditions.append(

@@ -1,6 +1,7 @@
 """API keys, known by their fingerprint. The key itself is never read from the database."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -8,7 +9,14 @@ from psycopg.rows import class_row
 
 from db.database import Database
 from db.page import Page, page_of
-from db.suiftly.key_format import KeyFormatError, KeyMetadata, looks_like_key, parse_fingerprint, sha256_hex
+from db.suiftly.key_format import (
+    MAX_CUSTOMER_ID,
+    KeyFormatError,
+    KeyMetadata,
+    looks_like_key,
+    parse_fingerprint,
+    sha256_hex,
+)
 
 RECENT_MINUTES = 15
 
@@ -74,16 +82,26 @@ def parse_search(text: str) -> KeySearch:
     state: str | None = None
     for word in text.split():
         if word in ("live", "revoked"):
+            if state not in (None, word):
+                raise ValueError("a key is live or revoked, not both; type one of them")
             state = word
         elif word.startswith("customer:"):
-            value = word.removeprefix("customer:")
-            if not value.isdecimal():
-                raise ValueError(f"customer: wants a number, not {value!r}")
-            customer_id = int(value)
+            if customer_id is not None:
+                raise ValueError("keys can be searched for one customer at a time")
+            customer_id = _customer(word.removeprefix("customer:"))
         else:
+            if fingerprint is not None:
+                raise ValueError("keys can be searched for one key at a time")
             fingerprint = parse_fingerprint(word)
             key_hash = sha256_hex(word) if looks_like_key(word) else None
     return KeySearch(fingerprint, key_hash, customer_id, state)
+
+
+def _customer(text: str) -> int:
+    # The word is not repeated: it may be a key pasted into the wrong place.
+    if not re.fullmatch(r"[0-9]{1,10}", text) or not 1 <= int(text) <= MAX_CUSTOMER_ID:
+        raise ValueError(f"customer: wants an id from 1 to {MAX_CUSTOMER_ID}")
+    return int(text)
 
 
 def key_metadata_words(metadata: dict[str, Any]) -> str:
@@ -174,4 +192,5 @@ class Keys:
             )
             found = await cursor.fetchone()
         assert found is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-        return found
+        # The driver makes a list of an array; the value is frozen.
+        return replace(found, servers=tuple(found.servers))

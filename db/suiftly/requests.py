@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from psycopg.rows import args_row
 
-from db.capture import current_snapshot, rows_since
+from db.capture import current_snapshot, rows_since, span_since
 from db.database import Connection, Database
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
@@ -20,6 +20,7 @@ _COLUMNS: LiteralString = """
     time_queue, time_connect, time_response, backend_id, termination_state, repeat
 """
 _WINDOW: LiteralString = " timestamp >= %(window_start)s AND timestamp < %(window_end)s AND "
+_SPAN: LiteralString = " timestamp BETWEEN %(first)s AND %(last)s AND "
 # A page ends with all rows of its last instant: the log has no row number, so this is what makes pages meet exactly.
 _NEWEST: LiteralString = " ORDER BY timestamp DESC FETCH FIRST %(limit)s ROWS WITH TIES"
 
@@ -79,10 +80,14 @@ class Requests:
         async with self._database.reading(_CATCH_UP_S, one_snapshot=True) as connection:
             snapshot = await current_snapshot(connection)
             now = await _database_time(connection)
-            reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-            query = rows_since(_COLUMNS, "haproxy_raw_logs", condition)
-            await reader.execute(query, {"since": cursor.snapshot, **parameters})
-            rows = await reader.fetchall()
+            rows: list[RequestRow] = []
+            span = await span_since(connection, "haproxy_raw_logs", cursor.snapshot)
+            if span is not None:
+                reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+                query = rows_since(_COLUMNS, "haproxy_raw_logs", _SPAN + "(" + condition + ")")
+                bounds = {"since": cursor.snapshot, "first": span[0], "last": span[1]}
+                await reader.execute(query, bounds | parameters)
+                rows = await reader.fetchall()
         rows.sort(key=itemgetter(0))
         return Batch(rows, Cursor(snapshot, cursor.filter, now), now)
 

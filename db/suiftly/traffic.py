@@ -1,41 +1,44 @@
 """The overview: what the fleet did in the last minutes, and what needs a look."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from db.database import Connection, Database
-from db.suiftly.codes import TRAFFIC_CLASS_SQL
+from db.suiftly.codes import traffic_class
 
 WINDOW = timedelta(minutes=5)
 BUCKET = timedelta(seconds=5)
 
 _SINCE: LiteralString = " timestamp >= %(start)s AND timestamp < %(end)s "
+# Latencies are counted before they are ranked: at 3 million rows 1.2 s, where percentile_disc() with the totals beside
+# it took 3.6 s (measured together on a loaded machine). The totals come from the groups of the series instead.
 _SERIES: LiteralString = (
-    "SELECT date_bin(%(bucket)s, timestamp, %(start)s) AS bucket, "
-    + TRAFFIC_CLASS_SQL
-    + " AS class, sum(repeat)::bigint AS requests FROM haproxy_raw_logs WHERE"
+    "SELECT date_bin(%(bucket)s, timestamp, %(start)s) AS bucket, traffic_type, status_code,"
+    " sum(repeat)::bigint AS requests, sum(bytes_sent)::bigint AS bytes FROM haproxy_raw_logs WHERE"
     + _SINCE
-    + "GROUP BY 1, 2"
+    + "GROUP BY 1, 2, 3"
 )
-_TOTALS: LiteralString = (
-    """SELECT coalesce(sum(repeat), 0)::bigint AS requests,
-              coalesce(sum(repeat) FILTER (WHERE status_code >= 500), 0)::bigint AS server_errors,
-              coalesce(sum(repeat) FILTER (WHERE status_code BETWEEN 400 AND 499), 0)::bigint AS client_errors,
-              coalesce(sum(bytes_sent), 0)::bigint AS bytes,
-              percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY time_total)
-                  FILTER (WHERE traffic_type IN (1, 2)) AS latencies
-       FROM haproxy_raw_logs WHERE"""
+_LATENCIES: LiteralString = (
+    """WITH counted AS (SELECT time_total, count(*) AS rows FROM haproxy_raw_logs
+                        WHERE traffic_type IN (1, 2) AND"""
     + _SINCE
+    + """               GROUP BY 1),
+            ranked AS (SELECT time_total, sum(rows) OVER (ORDER BY time_total) AS rank, sum(rows) OVER () AS total
+                       FROM counted)
+       SELECT min(time_total) FILTER (WHERE rank >= 0.5 * total),
+              min(time_total) FILTER (WHERE rank >= 0.95 * total),
+              min(time_total) FILTER (WHERE rank >= 0.99 * total)
+       FROM ranked"""
 )
 _TOP: LiteralString = (
     """SELECT customer_id, sum(repeat)::bigint AS requests,
               coalesce(sum(repeat) FILTER (WHERE status_code >= 400), 0)::bigint AS errors
        FROM haproxy_raw_logs WHERE customer_id IS NOT NULL AND"""
     + _SINCE
-    + "GROUP BY 1 ORDER BY 2 DESC LIMIT 10"
+    + "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10"
 )
 
 
@@ -78,6 +81,27 @@ class Overview:
         return self.requests / (self.end - self.start).total_seconds()
 
 
+@dataclass(slots=True)
+class _Window:
+    """Sums while the groups of one window are read."""
+
+    series: list[dict[str, int]] = field(default_factory=lambda: [{} for _ in range(WINDOW // BUCKET)])
+    requests: int = 0
+    server_errors: int = 0
+    client_errors: int = 0
+    bytes: int = 0
+
+    def add(self, bucket: int, traffic_type: int, status: int, requests: int, bytes_: int) -> None:
+        name = traffic_class(traffic_type, status).value
+        self.series[bucket][name] = self.series[bucket].get(name, 0) + requests
+        self.requests += requests
+        self.bytes += bytes_
+        if status >= 500:
+            self.server_errors += requests
+        elif status >= 400:
+            self.client_errors += requests
+
+
 class Traffic:
     """Questions about the fleet."""
 
@@ -91,20 +115,23 @@ class Traffic:
             assert row is not None  # noqa: S101 - a SELECT without FROM has one row
             end: datetime = row[0]
             bounds = {"start": end - WINDOW, "end": end, "bucket": BUCKET}
-            series = await _series(connection, bounds)
-            totals = await (await connection.execute(_TOTALS, bounds)).fetchone()
-            assert totals is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+            window = _Window()
+            for at, traffic_type, status, requests, bytes_ in await (
+                await connection.execute(_SERIES, bounds)
+            ).fetchall():
+                window.add((at - bounds["start"]) // BUCKET, traffic_type, status, requests, bytes_)
+            latencies = await (await connection.execute(_LATENCIES, bounds)).fetchone()
             top = connection.cursor(row_factory=class_row(TopCustomer))
             await top.execute(_TOP, bounds)
             return Overview(
                 start=end - WINDOW,
                 end=end,
-                series=series,
-                requests=totals[0],
-                server_errors=totals[1],
-                client_errors=totals[2],
-                bytes=totals[3],
-                latencies=tuple(totals[4]) if totals[4] else None,
+                series=tuple(window.series),
+                requests=window.requests,
+                server_errors=window.server_errors,
+                client_errors=window.client_errors,
+                bytes=window.bytes,
+                latencies=latencies if latencies and latencies[0] is not None else None,
                 top=tuple(await top.fetchall()),
                 attention=await _attention(connection),
             )
@@ -115,19 +142,10 @@ class Traffic:
             return len(await _still_served(connection))
 
 
-async def _series(connection: Connection, bounds: dict[str, datetime | timedelta]) -> tuple[dict[str, int], ...]:
-    cursor = await connection.execute(_SERIES, bounds)
-    buckets: list[dict[str, int]] = [{} for _ in range(WINDOW // BUCKET)]
-    start = bounds["start"]
-    for at, name, requests in await cursor.fetchall():
-        buckets[(at - start) // BUCKET][name] = requests
-    return tuple(buckets)
-
-
 _ALLOWANCE = timedelta(minutes=1)  # configuration reaches the gateways, and their log lines us, within this
 
 _STILL_SERVED = """
-    SELECT k.api_key_fp, k.revoked_at, count(*)
+    SELECT k.api_key_fp, k.revoked_at, sum(r.repeat)::bigint
     FROM api_keys k JOIN haproxy_raw_logs r ON r.customer_id = k.customer_id AND r.api_key_fp = k.api_key_fp
     WHERE NOT k.is_active AND k.revoked_at > now() - interval '1 day'
       AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
@@ -135,9 +153,9 @@ _STILL_SERVED = """
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 100
 """
 _SUSPENDED_SERVED = """
-    SELECT c.customer_id, c.updated_at, count(*)
+    SELECT c.customer_id, c.updated_at, sum(r.repeat)::bigint
     FROM customers c JOIN haproxy_raw_logs r ON r.customer_id = c.customer_id
-    WHERE c.status <> 'active' AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
+    WHERE c.status IN ('suspended', 'closed') AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
       AND r.timestamp > c.updated_at + %(allowance)s AND r.traffic_type IN (1, 2)
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
 """

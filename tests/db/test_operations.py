@@ -53,7 +53,7 @@ async def test_a_revocation_and_its_reason_are_on_record(database: Database, key
     assert states(keys) == {42: False, 43: True, 4294967295: True, 77: True}
     row = await record(database, receipt.operation_id)
     assert (row.action, row.outcome, row.os_user, row.ssh_source) == ("revoke-keys", "done", "ann", "198.51.100.7")
-    assert row.db_role == "postgres"
+    assert row.db_role == psycopg.conninfo.conninfo_to_dict(keys)["user"]
     assert row.reason == REASON
     assert row.before["key:42"]["is_active"] is True
     assert row.after["key:42"]["is_active"] is False

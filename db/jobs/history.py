@@ -1,0 +1,149 @@
+"""The record of job runs (table console.job_run)."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from db.audit import Actor
+from db.database import Database
+from db.migrate import ADVISORY_CLASS
+
+SILENCE = timedelta(seconds=30)
+"""A run that did not beat for this long is taken for crashed; it beats every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """One run. `outcome`: running, succeeded, partial, failed, cancelled, skipped or crashed."""
+
+    run_id: UUID
+    job: str
+    dry_run: bool
+    os_user: str
+    ssh_source: str | None
+    db_role: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    counts: dict[str, int]
+    progress: str | None
+    message: str | None
+    duration_s: float
+
+
+_SELECT: LiteralString = """
+    SELECT run_id, job, dry_run, os_user, ssh_source, db_role, started_at, finished_at,
+           coalesce(outcome, CASE WHEN heartbeat_at < clock_timestamp() - %(silence)s THEN 'crashed' ELSE 'running' END)
+               AS outcome,
+           counts, progress, message,
+           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS duration_s
+    FROM console.job_run
+"""
+
+
+class JobHistory:
+    """Reads and writes the record. Every write is a transaction of its own, so that all consoles see it at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, *, job: str | None = None, outcome: str | None = None, limit: int = 50) -> tuple[JobRun, ...]:
+        """Runs, newest first."""
+        conditions: list[LiteralString] = ["true"]
+        if job is not None:
+            conditions.append("job = %(job)s")
+        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY started_at DESC LIMIT %(limit)s"
+        if outcome is not None:
+            query = "SELECT * FROM (" + _SELECT + " WHERE " + " AND ".join(conditions)
+            query += ") runs WHERE outcome = %(outcome)s ORDER BY started_at DESC LIMIT %(limit)s"
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(JobRun))
+            parameters = {"job": job, "outcome": outcome, "limit": limit, "silence": SILENCE}
+            await cursor.execute(query, parameters)
+            return tuple(await cursor.fetchall())
+
+    async def find(self, run_id: UUID) -> JobRun | None:
+        """One run, or None."""
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(JobRun))
+            await cursor.execute(_SELECT + " WHERE run_id = %(run_id)s", {"run_id": run_id, "silence": SILENCE})
+            return await cursor.fetchone()
+
+    async def begin(self, run_id: UUID, job: str, actor: Actor, *, dry_run: bool) -> None:
+        """Puts a run on record and marks earlier ones that nobody finished: the caller holds the job's lock."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                """UPDATE console.job_run SET outcome = 'crashed', finished_at = heartbeat_at,
+                          message = 'its process or connection ended without a word'
+                   WHERE job = %s AND outcome IS NULL""",
+                (job,),
+            )
+            await connection.execute(
+                """INSERT INTO console.job_run (run_id, job, dry_run, os_user, ssh_source)
+                   VALUES (%s, %s, %s, %s, %s)""",
+                (run_id, job, dry_run, actor.os_user, actor.ssh_source),
+            )
+
+    async def skip(self, run_id: UUID, job: str, actor: Actor, holder: str, *, dry_run: bool) -> None:
+        """Puts on record that the job was not run because `holder` runs it."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                """INSERT INTO console.job_run
+                       (run_id, job, dry_run, os_user, ssh_source, finished_at, outcome, message)
+                   VALUES (%s, %s, %s, %s, %s, clock_timestamp(), 'skipped', %s)""",
+                (run_id, job, dry_run, actor.os_user, actor.ssh_source, f"{holder} is running it"),
+            )
+
+    async def beat(self, run_id: UUID, progress: str, counts: Counter[str]) -> str | None:
+        """Stores how far it is; returns who asked it to stop, or None."""
+        async with self._database.writing() as connection:
+            cursor = await connection.execute(
+                """UPDATE console.job_run SET heartbeat_at = clock_timestamp(), progress = %s, counts = %s
+                   WHERE run_id = %s RETURNING cancel_by""",
+                (progress, Jsonb(dict(counts)), run_id),
+            )
+            row = await cursor.fetchone()
+            return row[0] if row else None
+
+    async def finish(self, run_id: UUID, outcome: str, message: str, counts: Counter[str]) -> None:
+        """Puts the end of a run on record."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                """UPDATE console.job_run SET outcome = %s, message = %s, counts = %s, progress = NULL,
+                          heartbeat_at = clock_timestamp(), finished_at = clock_timestamp()
+                   WHERE run_id = %s""",
+                (outcome, message, Jsonb(dict(counts)), run_id),
+            )
+
+    async def ask_to_stop(self, job: str, actor: Actor) -> bool:
+        """Asks the running run of a job to stop at its next step; False when none is running."""
+        async with self._database.writing() as connection:
+            cursor = await connection.execute(
+                "UPDATE console.job_run SET cancel_by = %s WHERE job = %s AND outcome IS NULL", (actor.os_user, job)
+            )
+            return cursor.rowcount > 0
+
+    async def holder(self, job: str, number: int) -> str:
+        """Who holds a job's lock, in words: by the record where there is one, else by the session."""
+        async with self._database.reading() as connection:
+            cursor = await connection.execute(
+                """SELECT coalesce(r.os_user, a.usename, '?'), a.pid, coalesce(a.application_name, '')
+                   FROM pg_locks l
+                   LEFT JOIN pg_stat_activity a USING (pid)
+                   LEFT JOIN LATERAL (
+                       SELECT os_user FROM console.job_run
+                       WHERE job = %(job)s AND outcome IS NULL ORDER BY started_at DESC LIMIT 1
+                   ) r ON true
+                   WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+                     AND l.classid = %(class)s::bigint::oid AND l.objid = %(number)s::bigint::oid
+                     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                   LIMIT 1""",
+                {"job": job, "class": ADVISORY_CLASS, "number": number},
+            )
+            row = await cursor.fetchone()
+        return f"{row[0]} (backend {row[1]})" if row else "another console, which has just finished"

@@ -1,0 +1,122 @@
+"""The request log: following it, paging back, the overview; on 10 million rows over 50 hours.
+
+`python3 -m tests.bench.bench_tail [--rows N] [--explain]`. Baselines run in the same minute on the same data: a plain
+count(*) over the rows in question, or a plain GROUP BY of the same window.
+"""
+
+import argparse
+from datetime import datetime, timedelta
+from functools import partial
+
+import psycopg
+
+from db.capture import SINCE, rows_since
+from db.database import Database
+from db.suiftly import requests as requests_module
+from db.suiftly import traffic as traffic_module
+from db.suiftly.codes import TRAFFIC_CLASS_SQL
+from db.suiftly.request_filter import RequestFilter
+from db.suiftly.requests import Requests
+from db.suiftly.traffic import Traffic
+from tests.bench.log_rows import fifty_hours, fill
+from tests.bench.measure import Report, explain, fresh_server, migrated, place, query, run, timed
+
+EVERYTHING = RequestFilter()
+_BY_CLASS = (
+    "SELECT date_bin(%(bucket)s, timestamp, %(start)s), "
+    + TRAFFIC_CLASS_SQL
+    + ", sum(repeat) FROM haproxy_raw_logs WHERE timestamp >= %(start)s AND timestamp < %(end)s GROUP BY 1, 2"
+)
+FILTERS = (
+    ("all", EVERYTHING),
+    ("a big customer", RequestFilter(customer=1)),
+    ("a small customer", RequestFilter(customer=7001)),
+    ("event 31 (1 in 10,000)", RequestFilter(event=(31,))),
+)
+
+
+async def _tail(database: Database, dsn: str, explained: bool) -> None:
+    report = Report("Following: Requests.since() with so many rows committed since the last poll")
+    requests = Requests(database)
+    for new in (0, 100, 1_000, 10_000):
+        cursor = (await requests.begin(EVERYTHING, recent=1)).cursor
+        if new:
+            fill(dsn, start=-1, seconds=1, rows=new)
+        assert len((await requests.since(cursor)).rows) == new
+        timing = await timed(partial(requests.since, cursor))
+        condition = f"SELECT count(*) FROM haproxy_raw_logs WHERE {SINCE[0]}"
+        base = await timed(query(database, condition, {"since": cursor.snapshot}))
+        report.line(f"{new:,} new rows", timing, "count(*) of them", base)
+        whole = rows_since(requests_module._COLUMNS, "haproxy_raw_logs", "true")
+        report.line(
+            "&nbsp; the same as one query over all partitions",
+            await timed(query(database, whole, {"since": cursor.snapshot})), "count(*) of them", base,
+        )  # fmt: skip
+        if explained and new in (0, 10_000):
+            print(await explain(database, condition, {"since": cursor.snapshot}))
+
+
+async def _pages(database: Database, explained: bool) -> None:
+    report = Report("Paging back: 500 rows before a moment, Requests.before()")
+    requests = Requests(database)
+    async with database.reading() as connection:
+        now = (await (await connection.execute("SELECT now()")).fetchall())[0][0]
+    first = await timed(partial(requests.begin, EVERYTHING), times=30)
+    report.line("begin(): 200 rows and a cursor", first, "SELECT 1", await timed(query(database, "SELECT 1")))
+    for name, wanted in FILTERS:
+        for hours in (0, 1, 10, 40):
+            moment: datetime = now - timedelta(hours=hours)
+            timing = await timed(partial(requests.before, wanted, moment), times=10, warm_up=2)
+            history = await requests.before(wanted, moment)
+            condition, parameters = wanted.where()
+            parameters = parameters | {"window_start": history.reached, "window_end": moment}
+            text = f"SELECT count(*) FROM haproxy_raw_logs WHERE {requests_module._WINDOW} ({condition})"
+            base = await timed(query(database, text, parameters), times=10, warm_up=2)
+            span = moment - history.reached
+            report.line(
+                f"{name}, {hours} h back: {len(history.rows)} rows over {str(span).split('.')[0]}",
+                timing, "count(*) of the same span", base,
+            )  # fmt: skip
+            if explained and hours == 1:
+                print(await explain(database, text, parameters))
+
+
+async def _overview(database: Database, dsn: str, explained: bool) -> None:
+    report = Report("The overview of the last five minutes, Traffic.overview()")
+    for rate in (200, 10_000):
+        # Until 80 s from now, so that the window stays full while it is measured.
+        fill(dsn, start=-305, seconds=385, rows=rate * 385)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("ANALYZE haproxy_raw_logs")
+        traffic = Traffic(database)
+        overview = await traffic.overview()
+        bounds = {"start": overview.start, "end": overview.end, "bucket": traffic_module.BUCKET}
+        times = 20 if rate == 200 else 4
+        timing = await timed(traffic.overview, times=times, warm_up=1)
+        base = await timed(query(database, _BY_CLASS, bounds), times=times, warm_up=1)
+        report.line(f"at {rate:,}/s ({overview.requests:,} requests)", timing, "GROUP BY time and class alone", base)
+        served = await timed(traffic.still_served, times=times, warm_up=1)
+        report.line(f"still_served() at {rate:,}/s", served, "GROUP BY time and class alone", base)
+        if explained:
+            for text in (traffic_module._SERIES, traffic_module._LATENCIES, traffic_module._TOP):
+                print(await explain(database, text, bounds))
+            for text in (traffic_module._STILL_SERVED, traffic_module._SUSPENDED_SERVED):
+                print(await explain(database, text, dict(traffic_module._BOUNDS)))
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench_tail")
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--explain", action="store_true", help="print the plans of the worst queries")
+    options = parser.parse_args()
+    with fresh_server() as (dsn, _):
+        async with migrated(dsn) as database:
+            print(place(dsn))
+            fifty_hours(dsn, options.rows)
+            await _tail(database, dsn, options.explain)
+            await _pages(database, options.explain)
+            await _overview(database, dsn, options.explain)
+
+
+if __name__ == "__main__":
+    run(main)

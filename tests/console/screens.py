@@ -1,0 +1,196 @@
+"""The console as an operator meets it: keys go in, lines of text come out."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from html import unescape
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+from pydantic import SecretStr
+from textual import events
+from textual.app import App
+from textual.pilot import Pilot
+
+from console.app import OpsDeck
+from console.cli.context import open_database
+from console.settings import Profile, Settings
+from db.source import Source
+
+SIZE = (120, 40)
+_CELL = 12.2  # width of one cell in the pictures that Textual exports
+_TEXT = re.compile(r'<text [^>]*?x="([\d.]+)"[^>]*?-line-(\d+)\)">([^<]*)</text>')
+Found = TypeVar("Found")
+
+
+def shown(app: App[Any]) -> list[str]:
+    """The lines of the screen as they are now, without spaces at their ends."""
+    lines = [""] * app.size.height
+    for x, line, text in _TEXT.findall(app.export_screenshot(simplify=True)):
+        lines[int(line)] = lines[int(line)].ljust(round(float(x) / _CELL)) + unescape(text).replace("\xa0", " ")
+    return [line.rstrip() for line in lines]
+
+
+class WatchedDeck(OpsDeck):
+    """Counts what it paints."""
+
+    painted = 0
+
+    def post_display_hook(self) -> None:
+        self.painted += 1
+
+
+class Operator:
+    """Presses keys and reads the screen. Every wait ends with the condition or with the screen in the error."""
+
+    def __init__(self, app: WatchedDeck, pilot: Pilot[int]) -> None:
+        self.app = app
+        self._pilot = pilot
+        self._read: tuple[int, list[str]] = (-1, [])
+
+    @property
+    def lines(self) -> list[str]:
+        # Reading a screen takes 20 ms, and most looks find what the last one found.
+        if self._read[0] != self.app.painted:
+            self._read = (self.app.painted, shown(self.app))
+        return self._read[1]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def header(self) -> str:
+        return self.lines[0]
+
+    @property
+    def footer(self) -> str:
+        return self.lines[-1]
+
+    def line(self, part: str) -> str:
+        """The first line that holds `part`; empty without one."""
+        return next((line for line in self.lines if part in line), "")
+
+    async def press(self, *keys: str) -> None:
+        await self._pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """One key after the other, as fast as a terminal hands over what was typed ahead."""
+        for character in text:
+            self.app.post_message(events.Key("space" if character == " " else character, character))
+        await self._pilot.pause()
+
+    async def paste(self, text: str) -> None:
+        """As a terminal with bracketed paste hands it over."""
+        self.app.post_message(events.Paste(text))
+        await self._pilot.pause()
+
+    async def say(self, sign: str, text: str) -> None:
+        """Opens a prompt with its sign, empties it, and enters `text`."""
+        await self.press(sign, "ctrl+u")
+        await self.paste(text)
+        await self.press("enter")
+
+    async def until(self, condition: Callable[[], Found], what: str, wait_s: float = 6.0) -> Found:
+        """What the condition gives, once that is true."""
+        deadline = monotonic() + wait_s
+        while not (found := condition()):
+            assert monotonic() < deadline, f"not within {wait_s} s: {what}\n{self.text}"
+            await asyncio.sleep(0.03)
+        return found
+
+    async def sees(self, *parts: str, wait_s: float = 6.0) -> str:
+        """The screen, once it shows all of these."""
+
+        def all_there() -> str:
+            text = self.text
+            return text if all(part in text for part in parts) else ""
+
+        return await self.until(all_there, f"the screen shows {parts}", wait_s)
+
+    async def sees_no(self, *parts: str, wait_s: float = 6.0) -> str:
+        """The screen, once it shows none of these."""
+
+        def none_there() -> str:
+            text = self.text
+            return "" if any(part in text for part in parts) else text
+
+        return await self.until(none_there, f"the screen shows none of {parts}", wait_s)
+
+    async def never_sees(self, *parts: str, for_s: float) -> None:
+        """Looks again and again: none of these may come."""
+        deadline = monotonic() + for_s
+        while monotonic() < deadline:
+            text = self.text
+            assert not any(part in text for part in parts), text
+            await asyncio.sleep(0.03)
+
+
+@asynccontextmanager
+async def operator_at(
+    app: WatchedDeck, *, size: tuple[int, int] = SIZE, connected: bool = True
+) -> AsyncGenerator[Operator]:
+    """Runs the app in a terminal of `size` cells."""
+    async with app.run_test(size=size, notifications=True) as pilot:
+        operator = Operator(app, pilot)
+        if connected:
+            await operator.until(lambda: app.deck_state.link is not None and app.deck_state.link.up, "connected")
+        yield operator
+
+
+@asynccontextmanager
+async def console(
+    dsn: str,
+    *,
+    size: tuple[int, int] = SIZE,
+    read_only: bool = False,
+    connected: bool = True,
+    kind: type[WatchedDeck] = WatchedDeck,
+    profile: Profile | None = None,
+) -> AsyncGenerator[Operator]:
+    """A console as the command line opens it."""
+    settings = Settings("default", profile or Profile(), SecretStr(dsn), read_only)
+    database = open_database(settings)
+    await database.open()
+    try:
+        async with operator_at(kind(Source(database), settings), size=size, connected=connected) as operator:
+            yield operator
+    finally:
+        await database.close()
+
+
+def query(dsn: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """What another session sees; what it changes is committed."""
+    with psycopg.connect(dsn) as connection:
+        cursor = connection.execute(statement, values)  # pyright: ignore
+        return cursor.fetchall() if cursor.description else []
+
+
+def hint(dsn: str, topic: str) -> None:
+    """What other programs send after a change."""
+    query(dsn, "SELECT pg_notify('opsdeck', %s)", topic)
+
+
+def cut_connections(dsn: str) -> int:
+    """Ends all backends of consoles on this database, as an administrator would. Returns how many."""
+    return len(
+        query(
+            dsn,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'opsdeck%%'",
+        )
+    )
+
+
+def audit_rows(dsn: str) -> list[dict[str, Any]]:
+    """The record, oldest first."""
+    columns = "operation_id, action, subjects, os_user, reason, before, after, outcome, message"
+    rows = query(dsn, f"SELECT {columns} FROM console.audit ORDER BY seq")
+    return [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
+
+
+def live_keys(dsn: str) -> set[int]:
+    """Fingerprints of the keys that are not revoked."""
+    return {row[0] for row in query(dsn, "SELECT api_key_fp FROM api_keys WHERE is_active")}

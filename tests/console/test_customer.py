@@ -1,0 +1,119 @@
+"""One customer: what is known, its keys, its history; stopping and resuming service."""
+
+from tests.console.conftest import CLOSED, CUSTOMER, SUSPENDED
+from tests.console.screens import audit_rows, console, hint, query
+from tests.db.seed import add_request, wallet
+
+
+def status(dsn: str, customer: int) -> str:
+    return str(query(dsn, "SELECT status FROM customers WHERE customer_id = %s", customer)[0][0])
+
+
+async def test_a_customer_shows_its_wallet_money_services_and_keys(business: str) -> None:
+    query(
+        business,
+        "INSERT INTO service_instances (customer_id, service_type, tier) VALUES (%s, 'grpc', 'enterprise')",
+        CUSTOMER,
+    )
+    query(
+        business,
+        "UPDATE customers SET max_monthly_usd_cents = 50000, current_month_charged_usd_cents = 1234"
+        " WHERE customer_id = %s",
+        CUSTOMER,
+    )
+    query(
+        business,
+        "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents) VALUES (%s, 'deposit', 10000)",
+        CUSTOMER,
+    )
+    async with console(business) as deck:
+        await deck.say(":", str(CUSTOMER))
+        await deck.sees("0x0000002a", "0x0000002b", "0xffffffff")
+        assert wallet(CUSTOMER) in deck.text
+        assert "$123.45, but the ledger sums to $100.00" in deck.line("balance")
+        assert "$12.34 of $500.00" in deck.line("this month")
+        assert "enterprise, enabled" in deck.line("grpc")
+        assert "nothing on record" in deck.text
+        assert "0x0000004d" not in deck.text  # the key of another customer
+
+
+async def test_enter_on_a_key_opens_it_and_escape_comes_back(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("0x0000004d")
+        await deck.press("enter")
+        await deck.sees("0x0000004d, decimal 77")
+        await deck.press("escape")
+        await deck.sees("customer 7", wallet(7))
+
+
+async def test_l_shows_the_requests_of_this_customer_alone(business: str) -> None:
+    add_request(business, customer_id=7, path_prefix="/mine")
+    add_request(business, customer_id=CUSTOMER, path_prefix="/theirs")
+    async with console(business) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("0x0000004d")
+        await deck.press("l")
+        await deck.sees("[customer:7]", "/mine")
+        assert "/theirs" not in deck.text
+
+
+async def test_service_is_stopped_with_the_typed_id_and_a_reason_and_resumed_again(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("0x0000004d")
+        await deck.press("ctrl+t")
+        await deck.sees("Suspend customer 7", "status: active → suspended", "Type 7 to go on.")
+        await deck.type("abuse")
+        await deck.press("tab", "7", "tab", "tab", "enter")
+        await deck.sees("Customer 7 is now suspended at")
+        assert status(business, 7) == "suspended"
+        await deck.sees("suspend-customer by", "done; abuse")
+        await deck.press("ctrl+t")
+        await deck.sees("Resume customer 7")
+        await deck.type("paid")
+        await deck.press("tab", "tab", "enter")
+        await deck.sees("Customer 7 is now active")
+    assert status(business, 7) == "active"
+    assert [(row["action"], row["outcome"], row["reason"]) for row in audit_rows(business)] == [
+        ("suspend-customer", "done", "abuse"),
+        ("resume-customer", "done", "paid"),
+    ]
+
+
+async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", f"customer {CLOSED}")
+        await deck.sees("This customer has no keys.")
+        assert "Suspend/resume" not in deck.footer
+        await deck.press("ctrl+t")
+        await deck.never_sees("Suspend customer", "Resume customer", for_s=0.3)
+        await deck.press("escape")
+        await deck.say(":", f"customer {SUSPENDED}")
+        await deck.until(lambda: "Suspend/resume" in deck.footer, "the suspended one can be resumed")
+
+
+async def test_a_customer_that_does_not_exist_is_said_not_to_exist(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "customer 12345")
+        await deck.sees("there is no customer 12345")
+
+
+async def test_unpaid_bills_and_metered_days_are_summed_up(business: str) -> None:
+    query(
+        business,
+        "INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type,"
+        " status) VALUES (7, '2026-01-01Z', '2026-02-01Z', 1500, 'charge', 'pending'),"
+        " (7, '2026-02-01Z', '2026-03-01Z', 250, 'charge', 'failed'),"
+        " (7, '2026-03-01Z', '2026-04-01Z', 99999, 'charge', 'voided')",
+    )
+    async with console(business) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("2 bill(s), $17.50", "none metered in 14 days")
+        query(
+            business,
+            "INSERT INTO usage_records (customer_id, service_type, request_count, window_start, window_end)"
+            " SELECT 7, 'seal', 1234, h, h + interval '1 hour' FROM date_trunc('day', now(), 'UTC') h",
+        )
+        hint(business, "customers")
+        await deck.sees("1.2k requests")

@@ -1,0 +1,194 @@
+"""Digits, commands, the palette, history and help: every way from one place to another."""
+
+import pytest
+
+from tests.console.conftest import CUSTOMER, PASTED
+from tests.console.screens import Operator, console, cut_connections
+from tests.db.seed import add_key
+
+
+async def heading(deck: Operator, title: str) -> None:
+    await deck.until(lambda: f"opsdeck  {title}  default" in deck.header, f"the header says {title}")
+
+
+async def test_digits_switch_screens(business: str) -> None:
+    async with console(business) as deck:
+        for digit, title in (("2", "customers"), ("3", "keys"), ("4", "requests"), ("1", "overview")):
+            await deck.press(digit)
+            await heading(deck, title)
+
+
+async def test_commands_go_anywhere(business: str) -> None:
+    async with console(business) as deck:
+        for command, title, seen in (
+            ("customers suspended", "customers suspended", "suspended"),
+            ("key 0x0000002a", "key 0x0000002a", "decimal 42"),
+            ("c 7", "customer 7", "wallet"),
+            ("log status:5xx", "requests", "[status:5xx]"),
+            ("o", "overview", "busiest customers"),
+        ):
+            await deck.say(":", command)
+            await heading(deck, title)
+            await deck.sees(seen)
+
+
+async def test_a_command_is_completed_as_it_is_typed(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("colon")
+        await deck.sees(": overview, customers, keys, requests, an id")
+        await deck.type("req")
+        await deck.sees(": requests")
+        await deck.press("right", "enter")
+        await heading(deck, "requests")
+
+
+async def test_a_command_nobody_knows_is_answered_with_a_sentence_and_can_be_mended(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "custmers")
+        await deck.sees("there is no command 'custmers'; did you mean customers?")
+        await deck.press("ctrl+u")
+        await deck.paste("customers")
+        await deck.sees_no("there is no command")
+        await deck.press("enter")
+        await heading(deck, "customers")
+
+
+async def test_a_bare_number_goes_to_whichever_exists(business: str) -> None:
+    add_key(business, 7, CUSTOMER)
+    async with console(business) as deck:
+        for number, title in (("42", "key 0x0000002a"), ("8", "customer 8"), ("7", "customer 7")):
+            await deck.say(":", number)
+            await heading(deck, title)
+        await deck.say(":", f"0x{PASTED:08x}")
+        await heading(deck, f"key 0x{PASTED:08x}")
+
+
+async def test_a_number_asked_for_while_the_database_is_away_is_answered_with_a_sentence(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("2")
+        await deck.sees("4294967295")
+        away = deck.app.source.database
+        await away.close()
+        await deck.say(":", "42")
+        await deck.sees("does not answer")
+        await away.open()
+
+
+async def test_a_search_that_cannot_be_read_is_answered_and_changes_nothing(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("2")
+        await deck.sees("4294967295")
+        await deck.say(":", "customers [/bold] frozen")
+        await deck.sees("cannot search customers for '[/bold]'")
+        assert "4294967295" in deck.text
+
+
+async def test_escape_goes_down_one_screen_at_a_time_and_stays_at_the_bottom(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("2")
+        await deck.sees("4294967295")
+        await deck.press("enter")
+        await heading(deck, "customer 7")
+        await deck.sees("0x0000004d")
+        await deck.press("enter")
+        await heading(deck, "key 0x0000004d")
+        for title in ("customer 7", "customers", "customers"):
+            await deck.press("escape")
+            await heading(deck, title)
+
+
+async def test_brackets_go_back_and_ahead_through_the_places(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("2")
+        await deck.say(":", "customer 7")
+        await heading(deck, "customer 7")
+        await deck.press("3")
+        await heading(deck, "keys")
+        for key, title in (
+            ("left_square_bracket", "customer 7"),
+            ("left_square_bracket", "customers"),
+            ("left_square_bracket", "overview"),
+            ("left_square_bracket", "overview"),
+            ("right_square_bracket", "customers"),
+            ("right_square_bracket", "customer 7"),
+            ("right_square_bracket", "keys"),
+            ("right_square_bracket", "keys"),
+        ):
+            await deck.press(key)
+            await heading(deck, title)
+
+
+async def test_after_escape_the_bracket_goes_to_the_place_before_the_one_that_is_shown(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("2")
+        await deck.say(":", "customer 7")
+        await heading(deck, "customer 7")
+        await deck.press("escape")
+        await heading(deck, "customers")
+        await deck.press("left_square_bracket")
+        await heading(deck, "customer 7")
+
+
+async def test_the_palette_opens_screens_and_subjects(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("ctrl+p")
+        await deck.sees("Is anything wrong right now?", "The live request log")
+        await deck.type("42")
+        await deck.sees("customer 42", "key 0x0000002a")
+        await deck.press("down", "enter")
+        await heading(deck, "key 0x0000002a")
+        await deck.press("ctrl+p")
+        await deck.type("keys")
+        await deck.sees("Find a key by fingerprint")
+        await deck.press("enter")
+        await heading(deck, "keys")
+
+
+@pytest.mark.parametrize("place", ["overview", "customers", "keys", "requests", "customer 7", "key 42"])
+async def test_help_lists_every_key_of_the_screen_with_its_purpose(business: str, place: str) -> None:
+    async with console(business, size=(120, 60)) as deck:
+        await deck.say(":", place)
+        await deck.until(lambda: f"opsdeck  {place.split()[0]}" in deck.header, place)
+        await deck.until(lambda: deck.app.screen.focused is not None, "something has the focus")
+        bindings = [active.binding for active in deck.app.screen.active_bindings.values() if active.enabled]
+        purposes = {binding.tooltip for binding in bindings if binding.tooltip and not binding.system}
+        assert len(purposes) >= 12
+        await deck.press("question_mark")
+        await deck.sees("everywhere")
+        assert [purpose for purpose in purposes if purpose not in deck.text] == []
+        assert "Go anywhere by name" in deck.line(" : ")
+        await deck.press("escape")
+        await deck.sees_no("everywhere")
+
+
+async def test_every_key_has_a_name_and_a_purpose(business: str) -> None:
+    async with console(business) as deck:
+        for place in ("overview", "customers", "keys", "requests", "customer 7", "key 42"):
+            await deck.say(":", place)
+            await deck.until(lambda place=place: f"opsdeck  {place.split()[0]}" in deck.header, place)
+            ours = [
+                active.binding
+                for active in deck.app.screen.active_bindings.values()
+                if active.binding.id and not active.binding.system
+            ]
+            assert ours
+            assert [binding for binding in ours if not binding.tooltip] == []
+
+
+@pytest.mark.parametrize("way", ["q", "ctrl+c", ":quit"])
+async def test_there_are_three_ways_out(business: str, way: str) -> None:
+    async with console(business) as deck:
+        if way == ":quit":
+            await deck.say(":", "quit")
+        else:
+            await deck.press(way)
+        await deck.until(lambda: not deck.app.is_running or deck.app.return_code is not None, "it ends")
+        assert deck.app.return_code == 0
+
+
+async def test_places_can_be_visited_while_the_connection_is_lost(business: str) -> None:
+    async with console(business) as deck:
+        for digit in "2341":
+            cut_connections(business)
+            await deck.press(digit)
+        await deck.until(lambda: "● connected" in deck.header, "connected again")

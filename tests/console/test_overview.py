@@ -1,0 +1,76 @@
+"""The overview: the last five minutes in numbers, and a list of what needs a look."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.console.conftest import CUSTOMER, SUSPENDED
+from tests.console.screens import console, hint, query
+from tests.db.seed import add_request
+
+RECENT = timedelta(seconds=60)
+
+
+def ago(age: timedelta) -> datetime:
+    return datetime.now(UTC) - age
+
+
+async def test_traffic_is_summed_up_over_five_minutes(business: str) -> None:
+    add_request(business, timestamp=ago(RECENT), repeat=297, time_total=40)
+    add_request(business, timestamp=ago(RECENT), status_code=503, event_type=52, traffic_type=6, repeat=3)
+    add_request(business, timestamp=ago(timedelta(minutes=9)), repeat=9999)
+    async with console(business) as deck:
+        await deck.sees("1 requests/s", "5xx 1.00 %", "latency p50 40 p95 40 p99 40 ms")
+        busiest = deck.line(str(CUSTOMER))
+        assert "300" in busiest
+        assert "1.0 %" in busiest
+        assert "guaranteed 99%" in deck.text
+
+
+async def test_without_traffic_it_says_so(business: str) -> None:
+    async with console(business) as deck:
+        await deck.sees("No request was logged in the last 5 minutes.", "No customer sent a request in 5 minutes.")
+
+
+async def test_enter_opens_the_busiest_customer_under_the_cursor(business: str) -> None:
+    add_request(business, timestamp=ago(RECENT), customer_id=7, repeat=5)
+    add_request(business, timestamp=ago(RECENT), customer_id=CUSTOMER, repeat=9)
+    async with console(business) as deck:
+        await deck.sees("requests/s")
+        await deck.press("down", "enter")
+        await deck.sees("customer 7", "wallet")
+
+
+async def test_a_revoked_key_that_is_served_needs_a_look_and_enter_opens_it(business: str) -> None:
+    query(
+        business, "UPDATE api_keys SET is_active = false, revoked_at = now() - interval '9 min' WHERE api_key_fp = 42"
+    )
+    add_request(business, timestamp=ago(RECENT), api_key_fp=42)
+    async with console(business) as deck:
+        await deck.sees("▲ bad", "revoked key 0x0000002a is still served", "▲ 1 revoked key(s) served")
+        await deck.press("shift+tab", "enter")
+        await deck.sees("0x0000002a, decimal 42", "STILL SERVED")
+
+
+async def test_a_suspended_customer_that_is_served_needs_a_look(business: str) -> None:
+    query(
+        business, "UPDATE customers SET updated_at = now() - interval '9 min' WHERE customer_id = %s", SUSPENDED
+    )
+    add_request(business, timestamp=ago(RECENT), customer_id=SUSPENDED)
+    async with console(business) as deck:
+        await deck.sees(f"customer {SUSPENDED} is not active but served")
+
+
+async def test_maintenance_mode_shows_in_the_header_and_in_the_list_at_the_next_hint(business: str) -> None:
+    async with console(business) as deck:
+        await deck.sees("maintenance off")
+        query(business, "UPDATE system_control SET maintenance_mode = true")
+        hint(business, "control")
+        await deck.sees("maintenance mode is on: new signups are paused", wait_s=3)
+        await deck.until(lambda: "MAINTENANCE" in deck.header, "the header says MAINTENANCE")
+
+
+async def test_after_a_prompt_was_closed_the_keys_move_the_cursor_again(business: str) -> None:
+    add_request(business, timestamp=ago(RECENT), customer_id=7)
+    async with console(business) as deck:
+        await deck.sees("requests/s")
+        await deck.press("colon", "escape", "enter")
+        await deck.sees("customer 7", "wallet")
