@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-from io import TextIOWrapper
 
 from console import failures
 from console.cli import parse, password_free
@@ -65,8 +64,8 @@ def main() -> int:
     """Runs the command line of this process and returns its exit code."""
     # Libraries log to stderr when nobody else listens, which is where the console draws.
     logging.basicConfig(handlers=[logging.NullHandler()])
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no "·" still gets the rest of the line
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")  # a terminal that has no "·" still gets the rest of the line
     arguments = sys.argv[1:]
     _hide_password(arguments)
     try:

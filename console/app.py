@@ -31,6 +31,7 @@ from console.screens.requests import RequestsScreen
 from console.settings import Settings
 from console.state import DeckState
 from console.vitals import Vitals
+from db.errors import DatabaseError
 from db.source import RequestRow, Source
 from widgets.prompt import Prompt
 
@@ -139,7 +140,7 @@ class OpsDeck(App[int]):
         try:
             await self._show(place)
         except ValueError as error:
-            self.notify(str(error), severity="warning")
+            self.notify(str(error), severity="warning", markup=False)
             return
         self._history.visit(place)
 
@@ -173,6 +174,8 @@ class OpsDeck(App[int]):
     async def action_back(self) -> None:
         if len(self.screen_stack) > 1:
             await self.pop_screen()
+            if isinstance(self.screen, DeckScreen):
+                self._history.visit(self.screen.place)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values()), self))
@@ -201,8 +204,11 @@ class OpsDeck(App[int]):
 
     async def _go_to_known(self, place: Place, text: str) -> None:
         """A bare number may be a customer or a key: the one that exists is meant."""
-        for candidate in recognised(text):
-            if await self.source.knows(candidate.kind, candidate.subject):
-                place = candidate
-                break
+        try:
+            for candidate in recognised(text):
+                if await self.source.knows(candidate.kind, candidate.subject):
+                    place = candidate
+                    break
+        except DatabaseError:
+            pass  # the screen one comes to says what is the matter
         await self.go(place)

@@ -10,7 +10,8 @@ from console.failures import word
 from db.errors import DatabaseError
 from db.source import Operation, Outcome, Preview, Receipt, Source
 
-Confirm = Callable[[Preview, str, Awaitable[tuple[str, ...]] | None], Screen[str | None]]
+BlastRadius = Callable[[], Awaitable[tuple[str, ...]]]
+Confirm = Callable[[Preview, str, BlastRadius | None], Screen[str | None]]
 
 
 class Performer:
@@ -22,15 +23,17 @@ class Performer:
         self._confirm = confirm
         self._changed = changed
 
-    def start(self, operation: Operation, blast_radius: Awaitable[tuple[str, ...]] | None = None) -> None:
+    def start(self, operation: Operation, blast_radius: BlastRadius | None = None) -> None:
         """Asks the operator and carries the operation out. `blast_radius` fills the dialog when it is known."""
         self._app.run_worker(self._run(operation, blast_radius), group="operations", exclusive=False)
 
-    async def _run(self, operation: Operation, blast_radius: Awaitable[tuple[str, ...]] | None) -> None:
+    async def _run(self, operation: Operation, blast_radius: BlastRadius | None) -> None:
         try:
             preview = await self._source.preview(operation)
         except DatabaseError as error:
-            self._app.notify(word(error).text, title="Nothing was changed", severity="warning", timeout=10)
+            self._app.notify(
+                word(error).text, title="Nothing was changed", severity="warning", timeout=10, markup=False
+            )
             return
         reason = await self._app.push_screen_wait(self._confirm(preview, operation.shell, blast_radius))
         if reason is None:
@@ -44,7 +47,7 @@ class Performer:
         if receipt.outcome is Outcome.DONE:
             at = f" at {receipt.at:%H:%M:%S} UTC" if receipt.at else ""
             text = f"{receipt.message}{at}, on record as {str(receipt.operation_id)[:8]}."
-            self._app.notify(text, title=title, timeout=8)
+            self._app.notify(text, title=title, timeout=8, markup=False)
         else:
             uncertain = receipt.outcome is Outcome.UNCERTAIN
             self._app.notify(
@@ -52,4 +55,5 @@ class Performer:
                 title=f"{title}: {receipt.outcome}",
                 severity="error" if uncertain else "warning",
                 timeout=20,
+                markup=False,
             )

@@ -42,7 +42,8 @@ async def span_since(connection: Connection, table: LiteralString, since: str) -
     """
     bounds: LiteralString = "SELECT min(timestamp), max(timestamp), count(*) FROM ("
     await connection.execute(
-        "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+        """SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+                  set_config('max_parallel_workers_per_gather', '0', true)"""
     )
     cursor = await connection.execute(
         bounds + rows_since("timestamp", table, "true") + ") news", {"since": since}, prepare=True
@@ -50,6 +51,7 @@ async def span_since(connection: Connection, table: LiteralString, since: str) -
     row = await cursor.fetchone()
     # NULL stands for the session's own setting.
     await connection.execute(
-        "SELECT set_config('plan_cache_mode', NULL, true), set_config('enable_seqscan', NULL, true)"
+        """SELECT set_config('plan_cache_mode', NULL, true), set_config('enable_seqscan', NULL, true),
+                  set_config('max_parallel_workers_per_gather', NULL, true)"""
     )
     return (row[0], row[1]) if row and row[2] else None

@@ -21,7 +21,7 @@ class Denied(DatabaseError):
 
 
 class TimedOut(DatabaseError):
-    """The statement timeout or a lock timeout ended the query; nothing was changed."""
+    """A statement or lock timeout, or a deadlock, ended the query; nothing was changed."""
 
 
 class Stale(DatabaseError):
@@ -51,7 +51,7 @@ def translated() -> Generator[None]:
         yield
     except PoolTimeout as error:
         raise Unavailable("no connection could be had in time") from error
-    except (pg.QueryCanceled, pg.LockNotAvailable) as error:
+    except (pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected) as error:
         raise TimedOut(_first_line(error)) from error
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
         raise Denied(_first_line(error)) from error

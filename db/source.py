@@ -2,6 +2,9 @@
 
 from db.audit import Actor, Audit, AuditRow
 from db.database import Database
+from db.jobs.history import JobHistory, JobRun
+from db.jobs.job import Job
+from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
@@ -11,6 +14,7 @@ from db.suiftly.customers import Customer, CustomerDetail, Customers, CustomerSe
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.health import Check, State, health
+from db.suiftly.jobs import JOBS
 from db.suiftly.key_format import looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
@@ -28,6 +32,7 @@ from db.suiftly.simulation.business import invent_business
 from db.suiftly.traffic import Attention, Overview, TopCustomer, Traffic
 
 __all__ = [
+    "JOBS",
     "RECENT_MINUTES",
     "Actor",
     "ApiKey",
@@ -42,6 +47,8 @@ __all__ = [
     "Explanation",
     "FilterError",
     "History",
+    "Job",
+    "JobRun",
     "KeySearch",
     "KeyTraffic",
     "Operation",
@@ -100,6 +107,7 @@ class Source:
         self.audit = Audit(database)
         self.control = Control(database)
         self.customers = Customers(database)
+        self.jobs = JobHistory(database)
         self.keys = Keys(database)
         self.requests = Requests(database)
         self.traffic = Traffic(database)
@@ -124,3 +132,7 @@ class Source:
     async def perform(self, operation: Operation, reason: str) -> Receipt:
         """Carries it out as this operator. Always returns a receipt."""
         return await perform(self.database, operation, actor=self.actor, reason=reason)
+
+    async def run_job(self, job: Job, *, dry_run: bool = False, tell: Tell | None = None) -> JobRun:
+        """Runs a job as this operator and returns the run as the record has it."""
+        return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell)

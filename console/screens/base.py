@@ -160,6 +160,6 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
             return (Item("nothing loaded yet", Tone.WARN) if self.failure else Item("loading …", Tone.DIM),)
         seconds = int(monotonic() - self._loaded)
         since = f"{self._loaded_at:%H:%M:%S} UTC"
-        if self.failure is None and (self.period is None or seconds <= max(2 * self.period, 10)):
+        if not self._trouble and (self.period is None or seconds <= max(2 * self.period, 10)):
             return (Item("live", Tone.DIM, 3),)
         return (Item(f"as of {since}, {seconds} s old", Tone.WARN),)

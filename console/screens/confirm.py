@@ -1,7 +1,7 @@
 """Asks before anything is changed: the effect, the blast radius, the reason."""
 
-from collections.abc import Awaitable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,6 +12,8 @@ from textual.widgets import Button, Input, Label, Static
 
 from db.errors import Refused
 from db.source import Preview, checked_reason
+
+BlastRadius: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
 
 
 class ConfirmScreen(ModalScreen[str | None]):
@@ -39,7 +41,7 @@ class ConfirmScreen(ModalScreen[str | None]):
     ConfirmScreen Button { margin-left: 2; }
     """
 
-    def __init__(self, preview: Preview, shell: str, blast_radius: Awaitable[tuple[str, ...]] | None) -> None:
+    def __init__(self, preview: Preview, shell: str, blast_radius: BlastRadius | None) -> None:
         super().__init__()
         self._preview = preview
         self._shell = shell
@@ -68,8 +70,8 @@ class ConfirmScreen(ModalScreen[str | None]):
         if self._blast_radius is not None:
             self.run_worker(self._tell_radius(self._blast_radius))
 
-    async def _tell_radius(self, blast_radius: Awaitable[tuple[str, ...]]) -> None:
-        lines = await blast_radius
+    async def _tell_radius(self, blast_radius: BlastRadius) -> None:
+        lines = await blast_radius()
         if self.display:  # False once it was answered and is being taken down
             self.query_one("#radius", Static).update("\n".join(lines))
 

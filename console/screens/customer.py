@@ -1,6 +1,7 @@
 """One customer: status, services, keys, money against the limit, usage, history."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -44,7 +45,7 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
     period: ClassVar[float | None] = 10.0
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (112, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
         Binding("ctrl+r", "revoke", "Revoke key", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
@@ -59,7 +60,7 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
     DEFAULT_CSS = """
     CustomerScreen #facts { height: auto; max-height: 60%; }
     CustomerScreen #facts #who { width: 1fr; max-width: 84; }
-    CustomerScreen #facts #usage { width: 1fr; }
+    CustomerScreen #facts #usage { width: 38; }
     CustomerScreen.-narrow #facts #usage { display: none; }
     CustomerScreen KeysetTable { height: 1fr; min-height: 5; border-top: solid $panel-lighten-1; }
     CustomerScreen #history { height: auto; max-height: 6; border-top: solid $panel-lighten-1; }
@@ -116,7 +117,7 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
     def action_revoke(self) -> None:
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
         if chosen:
-            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))
+            self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
 
     def action_change_status(self) -> None:
         if self.snapshot is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -83,7 +84,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
     def action_revoke(self) -> None:
         if self.snapshot is not None:
             chosen = (self.snapshot.key,)
-            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))
+            self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
 
     def action_log(self) -> None:
         if self.snapshot is not None:

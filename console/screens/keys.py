@@ -1,6 +1,7 @@
 """The list of keys."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -44,4 +45,4 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
     def action_revoke(self) -> None:
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
         if chosen:
-            self.deck.performer.start(revocation(chosen), blast_radius(self.source, chosen))
+            self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))

@@ -1,0 +1,112 @@
+"""opsdeck jobs list | run | history"""
+
+import asyncio
+import signal
+from argparse import Namespace
+from collections import Counter
+
+from console import failures
+from console.cli.context import Context, Subparsers
+from console.cli.output import emit, narrate, table, to_json
+from console.settings import UsageError
+from db.source import JOBS, JobRun
+
+_BAD = {"failed", "partial", "crashed"}
+
+
+def add(commands: Subparsers) -> None:
+    verbs = commands.add_parser("jobs", help="run the jobs, see how they went").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    listing = verbs.add_parser("list", help="every job with its last run")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.set_defaults(run=list_jobs)
+    run = verbs.add_parser("run", help="run a job now, unless someone else does")
+    run.add_argument("job", metavar="NAME", help=", ".join(job.name for job in JOBS))
+    run.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    run.add_argument("--json", action="store_true", help="print the run as JSON")
+    run.set_defaults(run=run_one)
+    history = verbs.add_parser("history", help="runs, newest first")
+    history.add_argument("--job", metavar="NAME", help="only this job")
+    history.add_argument("--limit", type=int, default=50, help="rows at the most (50)")
+    history.add_argument("--json", action="store_true", help="one JSON document")
+    history.set_defaults(run=list_history)
+
+
+def _known(name: str | None) -> None:
+    if name is not None and name not in {job.name for job in JOBS}:
+        raise UsageError(f"there is no job {name!r}; the jobs are {', '.join(job.name for job in JOBS)}")
+
+
+async def list_jobs(context: Context, options: Namespace) -> int:
+    async with context.source() as source:
+        last = {job.name: (await source.jobs.page(job=job.name, limit=1) or (None,))[0] for job in JOBS}
+    if options.json:
+        emit(to_json({"jobs": [{"job": job.name, "title": job.title, "last": last[job.name]} for job in JOBS]}))
+        return failures.DONE
+    rows = [
+        (job.name, run.outcome if run else "never run", run.started_at if run else None, job.title)
+        for job in JOBS
+        for run in (last[job.name],)
+    ]
+    emit(table(("job", "last outcome", "started (UTC)", "what it does"), rows))
+    return failures.DONE
+
+
+async def run_one(context: Context, options: Namespace) -> int:
+    _known(options.job)
+    job = next(job for job in JOBS if job.name == options.job)
+    async with context.source() as source:
+        task = asyncio.ensure_future(source.run_job(job, dry_run=options.dry_run, tell=_tell))
+        # The first interrupt ends the step under way and goes on record.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        run = await task
+    if options.json:
+        emit(to_json(_document(run)))
+    else:
+        emit(f"{run.outcome}: {run.message}")
+    return failures.FAILED if run.outcome in _BAD else failures.DONE
+
+
+def _tell(progress: str, counts: Counter[str]) -> None:
+    narrate(progress)
+
+
+def _document(run: JobRun) -> dict[str, object]:
+    return {
+        "job": run.job,
+        "outcome": run.outcome,
+        "message": run.message,
+        "dry_run": run.dry_run,
+        "counts": run.counts,
+        "started_at": run.started_at,
+        "duration_s": round(run.duration_s, 3),
+        "run_id": run.run_id,
+    }
+
+
+async def list_history(context: Context, options: Namespace) -> int:
+    _known(options.job)
+    async with context.source() as source:
+        runs = await source.jobs.page(job=options.job, limit=options.limit)
+    if options.json:
+        emit(to_json({"runs": [_document(run) for run in runs]}))
+        return failures.DONE
+    headers = ("started (UTC)", "job", "outcome", "seconds", "by", "message")
+    emit(
+        table(
+            headers,
+            [
+                (
+                    run.started_at,
+                    run.job + (" (dry run)" if run.dry_run else ""),
+                    run.outcome,
+                    f"{run.duration_s:.1f}",
+                    run.os_user,
+                    run.message or run.progress,
+                )
+                for run in runs
+            ],
+        )
+    )
+    return failures.DONE
