@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event, Paste
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -17,7 +19,7 @@ from textual.theme import Theme
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
-from console.places import COMMANDS, TOP, History, Place, parse_command, recognised
+from console.places import COMMANDS, TOP, History, Place, hide_key, parse_command, recognised
 from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.customer import CustomerScreen
@@ -118,6 +120,12 @@ class OpsDeck(App[int]):
             loop.add_signal_handler(number, self.exit, 0)
         await self.run_async(mouse=self.settings.profile.mouse)
         return self.return_code or 0
+
+    async def on_event(self, event: Event) -> None:
+        """A pasted key becomes its fingerprint before any widget sees it, be it the palette or a reason."""
+        if isinstance(event, Paste):
+            event.text = re.sub(r"\S+", lambda word: hide_key(word[0]), event.text)
+        await super().on_event(event)
 
     async def on_mount(self) -> None:
         """Starts what runs as long as the console."""

@@ -35,10 +35,11 @@ def rows_since(columns: LiteralString, table: LiteralString, condition: LiteralS
 async def span_since(connection: Connection, table: LiteralString, since: str) -> tuple[datetime, datetime] | None:
     """First and last timestamp among the rows committed since snapshot `since`, or None when there are none.
 
-    With it a poll touches the partitions that have news. Planning a query over all 127 partitions of a log takes
-    10 to 40 ms, running it 1 ms; so this one is planned once for each connection, without looking at the values.
-    Such a plan expects a third of the table and would read all of it: hence no sequential scans. count(*) keeps
-    the planner from answering min() by walking an index on timestamp.
+    With it a poll touches the partitions that have news. On a log of 127 partitions an empty poll took 30 ms as one
+    query, nearly all of it planning, and takes 1.7 ms so (TimescaleDB, 53 chunks: 12 and 4 ms): this one is planned
+    once for each connection, without looking at the values. Such a plan expects a third of the table, and would
+    read all of it (hence no sequential scans) with parallel workers (hence none: starting them took 40 ms).
+    count(*) keeps the planner from answering min() by walking an index on timestamp.
     """
     bounds: LiteralString = "SELECT min(timestamp), max(timestamp), count(*) FROM ("
     await connection.execute(

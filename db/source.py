@@ -20,6 +20,7 @@ from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic,
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.revoke_keys import RevokeKeys
+from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
 from db.suiftly.request_filter import from_options as filter_from_options
 from db.suiftly.request_filter import parse as parse_request_filter
@@ -40,10 +41,12 @@ __all__ = [
     "AuditRow",
     "Batch",
     "Check",
+    "CheckedHour",
     "Cursor",
     "Customer",
     "CustomerDetail",
     "CustomerSearch",
+    "Difference",
     "Explanation",
     "FilterError",
     "History",
@@ -109,6 +112,7 @@ class Source:
         self.customers = Customers(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)
+        self.reconciliation = Reconciliation(database)
         self.requests = Requests(database)
         self.traffic = Traffic(database)
 

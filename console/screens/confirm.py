@@ -1,7 +1,6 @@
 """Asks before anything is changed: the effect, the blast radius, the reason."""
 
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,10 +9,9 @@ from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
+from console.perform import BlastRadius
 from db.errors import Refused
 from db.source import Preview, checked_reason
-
-BlastRadius: TypeAlias = Callable[[], Awaitable[tuple[str, ...]]]
 
 
 class ConfirmScreen(ModalScreen[str | None]):

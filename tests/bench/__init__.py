@@ -1,1 +1,1 @@
-"""Benchmarks: `python3 -m tests.bench.bench_paging`, `python3 -m tests.bench.bench_tail`. pytest does not collect them."""
+"""Benchmarks: `python3 -m tests.bench.bench_paging`, bench_tail, bench_log_index. pytest does not collect them."""

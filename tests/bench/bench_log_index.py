@@ -36,7 +36,8 @@ _COLUMNS = """timestamp, customer_id, path_prefix, config_hex, network, server_i
 _PARTITIONS = """
     DO $$ BEGIN FOR hour IN -3 .. 2 LOOP EXECUTE format(
         'CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES FROM (%L) TO (%L)', hour + 3,
-        date_trunc('hour', now()) + make_interval(hours => hour), date_trunc('hour', now()) + make_interval(hours => hour + 1)
+        date_trunc('hour', now()) + make_interval(hours => hour),
+        date_trunc('hour', now()) + make_interval(hours => hour + 1)
     ); END LOOP; END $$"""
 
 
@@ -77,7 +78,8 @@ def _insert_cost(dsn: str, folder: Path, hypertable: bool) -> None:
                 started = time.perf_counter()
                 connection.execute(f"COPY {tables[kind]} ({_COLUMNS}) FROM '{rows}/{number}' (FORMAT binary)")  # pyright: ignore
                 spent[kind].append((time.perf_counter() - started) * 1000)
-    print("\nInsert cost: COPY of 10,000 rows\n\n| index | median ms | rows/s | time against none |\n|---|---:|---:|---:|")
+    print("\nInsert cost: COPY of 10,000 rows\n")
+    print("| index | median ms | rows/s | time against none |\n|---|---:|---:|---:|")
     bare = median(spent["no index"])
     for kind, times in spent.items():
         print(f"| {kind} | {median(times):.1f} | {10_000_000 / median(times):,.0f} | {median(times) / bare:.2f} |")

@@ -107,15 +107,19 @@ async def _overview(database: Database, dsn: str, explained: bool) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_tail")
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--only", choices=["tail", "pages", "overview"], help="one part")
     parser.add_argument("--explain", action="store_true", help="print the plans of the worst queries")
     options = parser.parse_args()
     with fresh_server() as (dsn, _):
         async with migrated(dsn) as database:
             print(place(dsn))
             fifty_hours(dsn, options.rows)
-            await _tail(database, dsn, options.explain)
-            await _pages(database, options.explain)
-            await _overview(database, dsn, options.explain)
+            if options.only in (None, "tail"):
+                await _tail(database, dsn, options.explain)
+            if options.only in (None, "pages"):
+                await _pages(database, options.explain)
+            if options.only in (None, "overview"):
+                await _overview(database, dsn, options.explain)
 
 
 if __name__ == "__main__":

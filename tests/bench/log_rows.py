@@ -13,10 +13,12 @@ _MAKE = """
     CREATE FUNCTION bench_rows(first timestamptz, last timestamptz, rows integer) RETURNS SETOF haproxy_raw_logs
     LANGUAGE sql AS $$
     SELECT arrival - CASE WHEN late < 0.03 THEN interval '2 hours' * (age * age) ELSE interval '1 second' * age END,
-           customer, (ARRAY['v1/fetch_k', 'v1/service', 'sui.rpc.v2', 'graphql'])[1 + floor(kind * 4)::int], NULL::bigint,
+           customer, (ARRAY['v1/fetch_k', 'v1/service', 'sui.rpc.v2', 'graphql'])[1 + floor(kind * 4)::int],
+           NULL::bigint,
            1::smallint, (16 + kind * 8)::smallint, (1 + kind * 2.99)::smallint,
            coalesce(customer * 4 + floor(kind * 4)::bigint, 0), 2::smallint, traffic,
-           (CASE WHEN revoked THEN 31 WHEN traffic = 3 THEN 30 WHEN traffic = 4 THEN 21 WHEN broken THEN 51 ELSE 0 END)::smallint,
+           (CASE WHEN revoked THEN 31 WHEN traffic = 3 THEN 30 WHEN traffic = 4 THEN 21 WHEN broken THEN 51
+            ELSE 0 END)::smallint,
            ('203.0.113.' || floor(age * 250))::inet, NULL::smallint,
            (CASE traffic WHEN 3 THEN 403 WHEN 4 THEN 429 ELSE CASE WHEN broken THEN 502 ELSE 200 END END)::smallint,
            (kind * 20000)::bigint, exp(random_normal(3.7, 0.8))::int, 1, 0, 2, 30, 1::smallint, '--', 1,

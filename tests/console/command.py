@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def environment(dsn: str | None = None, **more: str) -> dict[str, str]:
     return clean | more
 
 
-def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", timeout: float = 60, **more: str) -> Result:
+def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", **more: str) -> Result:
     """Runs the command to its end; `more` is environment. Standard input is a pipe, never a terminal."""
     began = monotonic()
     done = subprocess.run(
@@ -75,7 +75,7 @@ def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", timeout: float = 
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=timeout,
+        timeout=60,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -84,8 +84,12 @@ def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", timeout: float = 
 
 def all_of(dsn: str | None, commands: Sequence[Sequence[str]]) -> list[Result]:
     """Runs many commands, some at a time, and gives their results in order."""
+
+    def run(arguments: Sequence[str]) -> Result:
+        return opsdeck(dsn, *arguments)
+
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda arguments: opsdeck(dsn, *arguments), commands))
+        return list(pool.map(run, commands))
 
 
 def until(what: Callable[[], object], seconds: float = 15, why: str = "it did not happen in time") -> None:
@@ -100,11 +104,9 @@ def moments(value: Any) -> Iterator[str]:
     """Every text in a JSON document that begins like a time."""
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[T ]", value):
         yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from moments(each)
-    elif isinstance(value, list):
-        for each in value:
+    elif isinstance(value, (dict, list)):
+        parts: Any = value.values() if isinstance(value, dict) else value
+        for each in parts:
             yield from moments(each)
 
 
@@ -167,7 +169,7 @@ class Running:
 
 
 @contextmanager
-def running(dsn: str | None, *arguments: str, **more: str) -> Iterator[Running]:
+def running(dsn: str | None, *arguments: str, **more: str) -> Generator[Running]:
     """A running command that is gone afterwards."""
     command = Running(dsn, *arguments, **more)
     try:
@@ -237,7 +239,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal(dsn: str | None, *arguments: str, **more: str) -> Iterator[Terminal]:
+def terminal(dsn: str | None, *arguments: str, **more: str) -> Generator[Terminal]:
     """A command on a terminal; both are gone afterwards."""
     screen = Terminal(dsn, *arguments, **more)
     try:

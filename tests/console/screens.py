@@ -15,8 +15,8 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from console.app import OpsDeck
-from console.cli.context import open_database
 from console.settings import Profile, Settings
+from db.database import Database, Limits
 from db.source import Source
 
 SIZE = (120, 40)
@@ -60,6 +60,11 @@ class Operator:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def prose(self) -> str:
+        """All words of the screen with one space between them: for sentences that may be wrapped anywhere."""
+        return " ".join(word for word in self.text.split() if word not in "│▌›╭╮╰╯")
 
     @property
     def header(self) -> str:
@@ -148,11 +153,11 @@ async def console(
     read_only: bool = False,
     connected: bool = True,
     kind: type[WatchedDeck] = WatchedDeck,
-    profile: Profile | None = None,
+    limits: Limits | None = None,
 ) -> AsyncGenerator[Operator]:
     """A console as the command line opens it."""
-    settings = Settings("default", profile or Profile(), SecretStr(dsn), read_only)
-    database = open_database(settings)
+    settings = Settings("default", Profile(), SecretStr(dsn), read_only)
+    database = Database(dsn, limits=limits, read_only=read_only)
     await database.open()
     try:
         async with operator_at(kind(Source(database), settings), size=size, connected=connected) as operator:

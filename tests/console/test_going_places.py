@@ -63,22 +63,11 @@ async def test_a_bare_number_goes_to_whichever_exists(business: str) -> None:
         await heading(deck, f"key 0x{PASTED:08x}")
 
 
-async def test_a_number_asked_for_while_the_database_is_away_is_answered_with_a_sentence(business: str) -> None:
-    async with console(business) as deck:
-        await deck.press("2")
-        await deck.sees("4294967295")
-        away = deck.app.source.database
-        await away.close()
-        await deck.say(":", "42")
-        await deck.sees("does not answer")
-        await away.open()
-
-
 async def test_a_search_that_cannot_be_read_is_answered_and_changes_nothing(business: str) -> None:
     async with console(business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
-        await deck.say(":", "customers [/bold] frozen")
+        await deck.say(":", "customers [/bold]")
         await deck.sees("cannot search customers for '[/bold]'")
         assert "4294967295" in deck.text
 
@@ -144,35 +133,25 @@ async def test_the_palette_opens_screens_and_subjects(business: str) -> None:
         await heading(deck, "keys")
 
 
-@pytest.mark.parametrize("place", ["overview", "customers", "keys", "requests", "customer 7", "key 42"])
-async def test_help_lists_every_key_of_the_screen_with_its_purpose(business: str, place: str) -> None:
+async def test_help_lists_every_key_of_each_screen_with_its_purpose(business: str) -> None:
     async with console(business, size=(120, 60)) as deck:
-        await deck.say(":", place)
-        await deck.until(lambda: f"opsdeck  {place.split()[0]}" in deck.header, place)
-        await deck.until(lambda: deck.app.screen.focused is not None, "something has the focus")
-        bindings = [active.binding for active in deck.app.screen.active_bindings.values() if active.enabled]
-        purposes = {binding.tooltip for binding in bindings if binding.tooltip and not binding.system}
-        assert len(purposes) >= 12
-        await deck.press("question_mark")
-        await deck.sees("everywhere")
-        assert [purpose for purpose in purposes if purpose not in deck.text] == []
-        assert "Go anywhere by name" in deck.line(" : ")
-        await deck.press("escape")
-        await deck.sees_no("everywhere")
-
-
-async def test_every_key_has_a_name_and_a_purpose(business: str) -> None:
-    async with console(business) as deck:
         for place in ("overview", "customers", "keys", "requests", "customer 7", "key 42"):
             await deck.say(":", place)
-            await deck.until(lambda place=place: f"opsdeck  {place.split()[0]}" in deck.header, place)
-            ours = [
+            await deck.until(lambda place=place: f"opsdeck  {place[:4]}" in deck.header, place)
+            await deck.until(lambda: deck.app.screen.focused is not None, "something has the focus")
+            bindings = [
                 active.binding
                 for active in deck.app.screen.active_bindings.values()
-                if active.binding.id and not active.binding.system
+                if active.enabled and not active.binding.system
             ]
-            assert ours
-            assert [binding for binding in ours if not binding.tooltip] == []
+            assert [binding for binding in bindings if binding.id and not binding.tooltip] == []
+            purposes = {binding.tooltip for binding in bindings if binding.tooltip}
+            assert len(purposes) >= 12
+            await deck.press("question_mark")
+            await deck.sees("everywhere")
+            assert [purpose for purpose in purposes if purpose not in deck.text] == []
+            await deck.press("escape")
+            await deck.sees_no("everywhere")
 
 
 @pytest.mark.parametrize("way", ["q", "ctrl+c", ":quit"])

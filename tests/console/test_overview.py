@@ -51,9 +51,7 @@ async def test_a_revoked_key_that_is_served_needs_a_look_and_enter_opens_it(busi
 
 
 async def test_a_suspended_customer_that_is_served_needs_a_look(business: str) -> None:
-    query(
-        business, "UPDATE customers SET updated_at = now() - interval '9 min' WHERE customer_id = %s", SUSPENDED
-    )
+    query(business, "UPDATE customers SET updated_at = now() - interval '9 min' WHERE customer_id = %s", SUSPENDED)
     add_request(business, timestamp=ago(RECENT), customer_id=SUSPENDED)
     async with console(business) as deck:
         await deck.sees(f"customer {SUSPENDED} is not active but served")

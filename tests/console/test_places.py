@@ -71,11 +71,10 @@ def test_only_a_whole_key_is_hidden() -> None:
 def test_whatever_is_typed_gives_a_place_or_a_sentence(text: str) -> None:
     try:
         place = parse_command(text)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert place.kind in COMMANDS
-        assert place.title
+    except ValueError:
+        return
+    assert place.kind in COMMANDS
+    assert place.title
 
 
 @given(st.integers(1, 2**32 - 1))

@@ -14,8 +14,8 @@ def log(dsn: str, first: int, end: int, *, ago_s: float = 1.0, status: int = 200
     """Rows named r<number>, a tenth of a second apart, the newest `ago_s` seconds old. All of one transaction."""
     query(
         dsn,
-        "INSERT INTO haproxy_raw_logs (timestamp, customer_id, path_prefix, network, server_id, service_type, api_key_fp,"
-        " fe_type, traffic_type, event_type, client_ip, status_code, bytes_sent, time_total)"
+        "INSERT INTO haproxy_raw_logs (timestamp, customer_id, path_prefix, network, server_id, service_type,"
+        " api_key_fp, fe_type, traffic_type, event_type, client_ip, status_code, bytes_sent, time_total)"
         " SELECT now() - make_interval(secs => %s + (%s - n) * 0.1), %s, 'r' || n, 1, 19, 1, 42,"
         " 2, 1, 0, '203.0.113.9', %s, 10, n"
         " FROM generate_series(%s::int, %s::int) n",
@@ -187,8 +187,8 @@ async def test_enter_explains_a_row_in_words(business: str) -> None:
         await deck.sees("Failed behind the gateway: backend 504 (status 504, 1006 ms). Blame: backend.")
         text = deck.text
         assert "53 backend 504  The backend did not answer in time" in deck.line("event")
-        assert "s the server-side timeout expired; H while waiting for the response headers" in text
-        assert "The server did not send headers in time." in text
+        ending = "s the server-side timeout expired; H while waiting for the response headers."
+        assert f"sH {ending} The server did not send headers in time." in deck.prose
         assert "r3-s07  Region 3, server 7." in deck.line("server  ")
         assert "203.0.x.x" in deck.line("client")
         for timing in ("request 1 ms", "queue 2 ms", "connect 3 ms", "response not reached", "rest 1,000 ms"):

@@ -1,6 +1,5 @@
 """Rows since a snapshot, case by case, on a small table of our own."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -14,7 +13,7 @@ Session = SyncConnection[tuple[object, ...]]
 
 
 @pytest.fixture
-async def table(dsn: str, database: Database) -> AsyncIterator[str]:
+async def table(dsn: str, database: Database) -> str:
     with psycopg.connect(dsn) as connection:
         connection.execute(
             """CREATE TABLE event (n int, timestamp timestamptz NOT NULL DEFAULT '2026-01-01 00:00+00',
@@ -22,7 +21,7 @@ async def table(dsn: str, database: Database) -> AsyncIterator[str]:
         )
         connection.execute("CREATE INDEX ON event (xid)")
         connection.execute("CREATE INDEX ON event (timestamp)")
-    yield dsn
+    return dsn
 
 
 class Tail:
@@ -72,9 +71,7 @@ async def test_a_transaction_that_commits_after_later_ones_is_seen_then(table: s
         assert await tail.poll() == []
 
 
-async def test_a_transaction_that_was_open_at_the_start_is_seen_when_it_commits(
-    table: str, database: Database
-) -> None:
+async def test_a_transaction_that_was_open_at_the_start_is_seen_when_it_commits(table: str, database: Database) -> None:
     with psycopg.connect(table) as old:
         put(old, 1)
         tail = Tail(database)
@@ -160,7 +157,10 @@ async def test_the_span_holds_both_branches_and_leaves_the_session_as_it_was(
     async with database.reading(one_snapshot=True) as connection:
         span = await span_since(connection, "event", tail.snapshot)
         settings = await (
-            await connection.execute("SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan')")
+            await connection.execute(
+                """SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan'),
+                          current_setting('max_parallel_workers_per_gather')"""
+            )
         ).fetchone()
     assert span == (datetime(2025, 5, 5, 5, 5, tzinfo=UTC), datetime(2026, 6, 6, 6, 6, tzinfo=UTC))
-    assert settings == ("auto", "on")
+    assert settings == ("auto", "on", "2")

@@ -38,7 +38,7 @@ _BOUND: LiteralString = """
 """
 _NO_BOUND = 2**64 - 1  # the largest xid8
 
-_BILLABLE: dict[str, LiteralString] = {
+BILLABLE: dict[str, LiteralString] = {
     "success": "traffic_type IN (1, 2) AND status_code >= 200 AND status_code < 400",
     "traffic": "traffic_type IN (1, 2)",
 }
@@ -97,7 +97,7 @@ _STEP_TAIL: LiteralString = """
 
 def step_query(billable: str) -> LiteralString:
     """The counting statement for a billable rule."""
-    rule = _BILLABLE[billable]
+    rule = BILLABLE[billable]
     counted: LiteralString = (
         " coalesce(sum(repeat) FILTER (WHERE " + rule + "), 0) AS requests,"
         " coalesce(sum(bytes_sent) FILTER (WHERE (" + rule + ") OR traffic_type = 7), 0) AS bytes"

@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from db.database import Database
 from db.suiftly.health import Check, State, health
@@ -69,7 +70,7 @@ async def test_the_server_says_which_kind_it_is(dsn: str) -> None:
     ],
 )
 async def test_a_server_that_will_not_do(dsn: str, pretence: str, state: State, sentence: str) -> None:
-    name = dsn.split("/")[-1].split("?")[0]
+    name = str(conninfo_to_dict(dsn)["dbname"])
     change(
         dsn, "CREATE SCHEMA pretence", pretence,
         f"ALTER DATABASE {name} SET search_path = pretence, pg_catalog, public",
@@ -98,7 +99,7 @@ async def test_a_schema_that_is_not_ours_is_bad_and_nothing_more_is_asked(
 
 
 async def test_a_role_that_may_only_read_is_told_so(dsn: str) -> None:
-    name = dsn.split("/")[-1].split("?")[0]
+    name = str(conninfo_to_dict(dsn)["dbname"])
     role = f"reader_{name}"
     change(
         dsn, f"CREATE ROLE {role} LOGIN", f"GRANT pg_read_all_data TO {role}",

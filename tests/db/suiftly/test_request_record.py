@@ -41,7 +41,8 @@ async def test_every_value_comes_out_as_it_was_written(dsn: str, database: Datab
         dsn, database, timestamp=at, customer_id=CUSTOMER, path_prefix="v1/x", config_hex=2**40, network=1,
         server_id=0x37, service_type=2, api_key_fp=2**32 - 1, fe_type=2, traffic_type=3, event_type=31,
         client_ip="2001:db8::9", key_metadata=-32768, status_code=403, bytes_sent=2**33, time_total=9,
-        time_request=None, time_queue=0, time_connect=1, time_response=2, backend_id=5, termination_state="PR", repeat=7,
+        time_request=None, time_queue=0, time_connect=1, time_response=2, backend_id=5, termination_state="PR",
+        repeat=7,
     )  # fmt: skip
     assert row == RequestRow(
         at, CUSTOMER, "v1/x", 2**40, 1, 0x37, 2, 2**32 - 1, 2, 3, 31, "2001:db8::9", -32768, 403, 2**33, 9,

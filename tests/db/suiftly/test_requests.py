@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from db.capture import span_since
 from db.database import Database
 from db.suiftly.codes import TrafficClass
 from db.suiftly.keys import Keys
@@ -58,7 +59,8 @@ def write(dsn: str, rows: list[tuple[object, ...]]) -> None:
 def in_table(dsn: str, condition: str = "true") -> Counter[int]:
     with psycopg.connect(dsn) as connection:
         return Counter(
-            row[0] for row in connection.execute(f"SELECT bytes_sent FROM haproxy_raw_logs WHERE {condition}")  # pyright: ignore
+            row[0]
+            for row in connection.execute(f"SELECT bytes_sent FROM haproxy_raw_logs WHERE {condition}")  # pyright: ignore
         )
 
 
@@ -117,12 +119,14 @@ class Writers:
         """A transaction that stays open while thousands commit around it."""
         async with await AsyncConnection.connect(self.dsn) as connection:
             await self._batch(connection)
-            while time.monotonic() < self.ends - 0.5:
+            while time.monotonic() < self.ends - 0.5:  # noqa: ASYNC110 - a moment, not an event
                 await asyncio.sleep(0.05)
             await self._batch(connection)
 
 
-async def follow(requests: Requests, cursor: Cursor, done: asyncio.Event, randomness: random.Random) -> list[RequestRow]:
+async def follow(
+    requests: Requests, cursor: Cursor, done: asyncio.Event, randomness: random.Random
+) -> list[RequestRow]:
     """Polls until the writers are done, and once more after that."""
     rows: list[RequestRow] = []
     while True:
@@ -174,7 +178,7 @@ async def test_every_committed_row_is_delivered_once_whatever_the_writers_do(dsn
     )
     await at_work
     expected = in_table(dsn)
-    assert len(expected) > 500
+    assert len(expected) > 100  # thousands on a machine with nothing else to do
     assert max(expected.values()) == 1
     for rows in (everything, early, forward, paged):
         assert numbers(rows) == expected
@@ -287,7 +291,7 @@ def a_filter(randomness: random.Random) -> RequestFilter:
         "service": lambda: _some(randomness, (1, 2, 4)),
         "network": lambda: _some(randomness, (0, 1, 3)),
         "server": lambda: _some(randomness, (128, 255, 0x13, 127)),
-        "ip": lambda: randomness.choice(("203.0.113.9", "203.0.112.0/20", "2001:db8::/32", "2001:db8::/48", "0.0.0.0/0")),
+        "ip": lambda: randomness.choice(("203.0.113.9", "203.0.112.0/20", "2001:db8::/32", "2001:db8::/48")),
         "path": lambda: randomness.choice(("v1", "v1/service", "v1/services/all", "sui", "v1/fetch_key", "%")),
         "slower_than": lambda: randomness.choice((0, 499, 500)),
     }  # fmt: skip
@@ -439,23 +443,30 @@ async def test_a_poll_without_news_reads_no_row_and_one_with_news_only_their_par
     assert len(_partitions(questions.plans()[1])) <= 1
 
 
-async def test_a_poll_finds_news_by_their_transaction_whatever_the_planner_expects(busy: str, database: Database) -> None:
-    """No sequential scan and no other index, also where the table was never analysed."""
-    with psycopg.connect(busy) as connection:
+async def test_a_poll_reads_no_table_from_end_to_end_also_where_it_was_empty_when_planned(
+    dsn: str, database: Database
+) -> None:
+    """The plan is made once for each connection, so it must not depend on what the log held then."""
+
+    async def poll() -> object:
+        async with database.reading(one_snapshot=True) as connection:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+            return await span_since(connection, "haproxy_raw_logs", snapshot)
+
+    snapshot = (await Requests(database).begin(ALL)).cursor.snapshot
+    assert await poll() is None
+    now = datetime.now(UTC)
+    write(dsn, [a_row(random.Random(3), n, now - timedelta(milliseconds=n)) for n in range(3000)])
+    snapshot = (await Requests(database).begin(ALL, recent=1)).cursor.snapshot
+    with psycopg.connect(dsn) as connection:
         before = _sequential(connection)
-    requests = Requests(database)
-    cursor = (await requests.begin(ALL, recent=1)).cursor
-    with psycopg.connect(busy) as connection:
-        begun = _sequential(connection)
-    for n in range(8):
-        add_request(busy, bytes_sent=n)
-        assert len((await requests.since(cursor)).rows) == n + 1
-    with psycopg.connect(busy) as connection:
-        assert _sequential(connection) == begun >= before
+    for _ in range(8):
+        assert await poll() is None
+    with psycopg.connect(dsn) as connection:
+        assert _sequential(connection) == before
 
 
 def _sequential(connection: psycopg.Connection[Any]) -> int:
-    connection.execute("SELECT pg_stat_force_next_flush()")
     row = connection.execute(
         """SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables
            WHERE relname ~ '^(haproxy_raw_logs|_hyper_)'"""
