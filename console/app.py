@@ -25,6 +25,7 @@ from console.screens.confirm import ConfirmScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
 from console.screens.help import HelpScreen
+from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
 from console.screens.keys import KeysScreen
 from console.screens.overview import OverviewScreen
@@ -33,6 +34,7 @@ from console.screens.requests import RequestsScreen
 from console.settings import Settings
 from console.state import DeckState
 from console.vitals import Vitals
+from console.working import JobStarter
 from db.errors import DatabaseError
 from db.source import RequestRow, Source
 from widgets.prompt import Prompt
@@ -42,6 +44,7 @@ _SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
     "customers": CustomersScreen,
     "keys": KeysScreen,
     "requests": RequestsScreen,
+    "jobs": JobsScreen,
     "customer": CustomerScreen,
     "key": KeyScreen,
 }
@@ -101,7 +104,9 @@ class OpsDeck(App[int]):
         self.settings = settings
         self.live = Live(self, source.database, self._link_changed)
         self.vitals = Vitals(source, self._vitals_changed)
+        jobs = JobStarter(self, source, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, self.live.changed.publish)
+        self.start_job, self.stop_job = jobs.start, jobs.stop
         self._history = History()
         self.set_reactive(
             OpsDeck.deck_state,

@@ -6,7 +6,7 @@ from console.live import Live
 from console.perform import Performer
 from console.places import Place
 from console.state import DeckState
-from db.source import RequestRow
+from db.source import Job, RequestRow
 
 
 class Deck(Protocol):
@@ -22,6 +22,14 @@ class Deck(Protocol):
 
     async def go(self, place: Place) -> None:
         """Shows a place."""
+        ...
+
+    def start_job(self, job: Job, *, dry_run: bool) -> None:
+        """Runs a job in the background."""
+        ...
+
+    def stop_job(self, job: Job) -> None:
+        """Asks a running job to stop."""
         ...
 
     def explain(self, row: RequestRow) -> None:

@@ -13,6 +13,7 @@ _WORDS = {
     "customers": "Find a customer by id, wallet prefix or status",
     "keys": "Find a key by fingerprint or by the pasted key; revoke",
     "requests": "The live request log",
+    "jobs": "Metering and upkeep: run, dry-run, watch, history",
 }
 
 

@@ -21,7 +21,7 @@ class Place:
         return f"{self.kind} {self.subject}".strip()
 
 
-TOP = ("overview", "customers", "keys", "requests")
+TOP = ("overview", "customers", "keys", "requests", "jobs")
 """The screens that digits switch to, in their order."""
 
 _ALIASES = {
@@ -30,6 +30,7 @@ _ALIASES = {
     "c": "customer",
     "k": "keys",
     "r": "requests",
+    "j": "jobs",
     "log": "requests",
     "tail": "requests",
 }

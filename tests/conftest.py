@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from db.database import Database
 from db.embedded import embedded_server
 from db.migrate import migrate
+from tests.screen_snapshots import Snapshots
 
 _numbers = itertools.count(1)
 
@@ -92,3 +93,13 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="accept the screens as they look now")
+
+
+@pytest.fixture
+def snapshots(request: pytest.FixtureRequest) -> Snapshots:
+    """The pictures of screens accepted so far."""
+    return Snapshots(update=bool(request.config.getoption("--update-snapshots")))

@@ -30,7 +30,7 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, bindings: list[ActiveBinding], app: App[Any]) -> None:
         super().__init__()
-        self._bindings = bindings
+        self._listed = bindings
         self._deck = app
 
     def compose(self) -> ComposeResult:
@@ -39,8 +39,8 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._text(), markup=False)
 
     def _text(self) -> Text:
-        everywhere = [active for active in self._bindings if active.node is self._deck]
-        here = [active for active in self._bindings if active.node is not self._deck]
+        everywhere = [active for active in self._listed if active.node is self._deck]
+        here = [active for active in self._listed if active.node is not self._deck]
         text = Text(_INTRO)
         for title, bindings in (("here", here), ("everywhere", everywhere)):
             text.append(f"\n{title}\n", "bold")

@@ -2,7 +2,7 @@
 
 `python3 -m tests.bench.bench_log_index`; run it in an environment with TimescaleDB and in one without. Insert cost is a
 COPY of 10,000 rows on the server, the kinds in random order; page-back latency is Requests.before() on a quiet log
-(200,000 rows an hour) and on a busy one (10,000 rows a second), with three late rows in a hundred.
+(200,000 rows an hour) and on a busy one (5,000 rows a second), with three late rows in a hundred.
 """
 
 import random

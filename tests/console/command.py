@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any
+from typing import IO, Any, cast
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "console")
@@ -104,9 +104,10 @@ def moments(value: Any) -> Iterator[str]:
     """Every text in a JSON document that begins like a time."""
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[T ]", value):
         yield value
-    elif isinstance(value, (dict, list)):
-        parts: Any = value.values() if isinstance(value, dict) else value
-        for each in parts:
+    elif isinstance(value, dict):
+        yield from moments(list(cast("dict[str, object]", value).values()))
+    elif isinstance(value, list):
+        for each in cast("list[object]", value):
             yield from moments(each)
 
 

@@ -98,6 +98,11 @@ class Operator:
         await self.paste(text)
         await self.press("enter")
 
+    async def settle(self) -> None:
+        """Until everything said so far was heard and painted."""
+        await self._pilot.pause()
+        await asyncio.sleep(0.05)
+
     async def until(self, condition: Callable[[], Found], what: str, wait_s: float = 6.0) -> Found:
         """What the condition gives, once that is true."""
         deadline = monotonic() + wait_s

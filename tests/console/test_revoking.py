@@ -50,7 +50,7 @@ def waits_for_a_lock(dsn: str) -> bool:
     return bool(
         query(
             dsn,
-            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             " AND application_name LIKE 'opsdeck%%'",
         )
     )

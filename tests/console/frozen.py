@@ -1,0 +1,267 @@
+"""A business and a moment that never change, for pictures of screens."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from db.audit import Actor
+from db.database import Connection, Database
+from db.errors import Unavailable
+from db.source import (
+    ApiKey,
+    Attention,
+    Batch,
+    Cursor,
+    CustomerDetail,
+    History,
+    KeyTraffic,
+    Overview,
+    RequestFilter,
+    RequestRow,
+    Source,
+    TopCustomer,
+    TrafficClass,
+)
+from db.suiftly.customers import Customers, UsageDay
+from db.suiftly.keys import Keys
+from db.suiftly.requests import Requests
+from db.suiftly.traffic import Traffic
+
+NOW = datetime(2026, 3, 14, 15, 9, 26, 535000, tzinfo=UTC)
+LIVE_KEY, BUSY_KEY, OLD_KEY = 0x0100607B, 0x9F00AA12, 0x7B3D10C4
+BUSY_CUSTOMER = 2711124630
+
+_SEED = """
+INSERT INTO customers (customer_id, wallet_address, escrow_contract_id, status, max_monthly_usd_cents,
+                       current_balance_usd_cents, current_month_charged_usd_cents, created_at) VALUES
+    (1042, '0x' || repeat('1a2b3c4d', 8), '0x' || repeat('e5', 32), 'active', 50000, 123456, 4210, '2025-11-03 08:15:00Z'),
+    (77310, '0x' || repeat('c0ffee00', 8), NULL, 'suspended', 2000, 0, 2000, '2025-12-24 19:00:07Z'),
+    (900001, '0x' || repeat('00ddba11', 8), NULL, 'closed', NULL, NULL, NULL, '2026-01-01 00:00:00Z'),
+    (2711124630, '0x' || repeat('9f8e7d6c', 8), '0x' || repeat('ab', 32), 'active', NULL, 98765432, 1234567, '2026-01-15 12:30:45Z');
+INSERT INTO service_instances (customer_id, service_type, tier, is_enabled) VALUES
+    (2711124630, 'seal', 'enterprise', true), (2711124630, 'grpc', 'pro', true), (2711124630, 'graphql', 'starter', false);
+INSERT INTO api_keys (api_key_id, api_key_fp, api_key_hash, customer_id, service_type, metadata, is_active, created_at,
+                      revoked_at, revoked_by, revocation_reason)
+SELECT 'sealed-' || fp, fp, lpad(to_hex(fp), 64, '0'), customer, service, metadata, revoked IS NULL, created, revoked, by, reason
+FROM (VALUES
+    (16801915, 2711124630, 'seal', '{"seal_network": 1, "seal_access": 1, "seal_source": 1, "proc_group": 1}'::jsonb,
+     timestamptz '2026-03-10 09:00:00Z', NULL::timestamptz, NULL, NULL),
+    (2667620882, 2711124630, 'grpc', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
+     '2026-02-01 10:20:30Z', NULL, NULL, NULL),
+    (2067599556, 2711124630, 'seal', '{"seal_network": 0, "seal_access": 0, "proc_group": 2}',
+     '2026-01-20 16:45:00Z', '2026-03-14 14:55:00Z', 'ann', 'found in a public repository'),
+    (4242, 77310, 'graphql', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
+     '2025-12-25 00:00:00Z', NULL, NULL, NULL),
+    (99, 1042, 'seal', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
+     '2025-11-03 08:20:00Z', '2026-02-02 02:02:02Z', 'bob', 'rotation')
+) AS v (fp, customer, service, metadata, created, revoked, by, reason);
+INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, created_at)
+    VALUES (2711124630, 'deposit', 98765432, '2026-01-16 00:00:00Z');
+INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type, status)
+    VALUES (2711124630, '2026-02-01Z', '2026-03-01Z', 345600, 'charge', 'pending');
+INSERT INTO console.audit (operation_id, at, action, subjects, os_user, ssh_source, db_role, reason, outcome, message)
+VALUES ('00000000-0000-4000-8000-000000000001', '2026-03-14 14:55:00Z', 'revoke-keys', '{key:2067599556}', 'ann',
+        '198.51.100.7', 'operator', 'found in a public repository', 'done', 'Revoked 0x7b3d10c4'),
+       ('00000000-0000-4000-8000-000000000002', '2026-03-14 14:56:10Z', 'revoke-keys', '{key:2067599556}', 'bob',
+        NULL, 'operator', 'same finding', 'refused', 'revoked already');
+"""
+
+
+class FrozenDatetime(datetime):
+    """It is always NOW."""
+
+    @classmethod
+    def now(cls, tz: object = None) -> "FrozenDatetime":
+        return cls.fromtimestamp(NOW.timestamp(), tz=UTC)
+
+
+def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops the clocks that screens read."""
+    for module in ("console.screens.base", "console.screens.key", "console.parts.revoking"):
+        monkeypatch.setattr(f"{module}.datetime", FrozenDatetime)
+    for module in ("console.screens.base", "console.screens.requests"):
+        monkeypatch.setattr(f"{module}.monotonic", lambda: 1000.0)
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+
+def seed(dsn: str) -> None:
+    """The business."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_SEED)  # pyright: ignore
+
+
+class FrozenDatabase(Database):
+    """The real one under a lasting name; `cut` makes every question fail."""
+
+    cut = False
+
+    @property
+    def place(self) -> str:
+        return "suiftly@db1.example"
+
+    def reading(
+        self, statement_s: float | None = None, *, one_snapshot: bool = False
+    ) -> AbstractAsyncContextManager[Connection]:
+        if self.cut:
+            raise Unavailable("server closed the connection unexpectedly")
+        return super().reading(statement_s, one_snapshot=one_snapshot)
+
+
+class _Customers(Customers):
+    async def detail(self, customer_id: int) -> CustomerDetail | None:
+        """Usage is counted back from today: here it ends with NOW."""
+        found = await super().detail(customer_id)
+        counts = (1_234_567, 2_345_678, 2_100_000, 950_000, 400_123, 2_222_222, 1_999_999)
+        days = (NOW.date() - timedelta(days=age) for age in range(len(counts)))
+        usage = tuple(UsageDay(day, n, n * 700, Decimal("1.5")) for day, n in zip(days, counts, strict=True))
+        return found and replace(found, usage=usage)
+
+
+class _Keys(Keys):
+    async def traffic(self, key: ApiKey, *, statement_s: float = 2.0) -> KeyTraffic:
+        """The log is counted back from now as well."""
+        seen, served = NOW - timedelta(seconds=2), NOW - timedelta(seconds=3)
+        if key.fingerprint == BUSY_KEY:
+            return KeyTraffic(48_213, 47_900, 0, seen, served, None, (0x13, 0x27, 0x31), 212)
+        if key.fingerprint == OLD_KEY:
+            revoked = datetime(2026, 3, 14, 14, 55, tzinfo=UTC)
+            refused = revoked + timedelta(seconds=9)
+            return KeyTraffic(5_120, 40, 5_080, seen, revoked + timedelta(seconds=7), refused, (0x13, 0x27), 3)
+        return KeyTraffic(0, 0, 0, None, None, None, (), 0)
+
+
+class _Traffic(Traffic):
+    async def overview(self) -> Overview:
+        """A burst, a failing backend, and somebody who is refused."""
+        end = datetime(2026, 3, 14, 15, 9, 25, tzinfo=UTC)
+        series = tuple(
+            {
+                TrafficClass.GUARANTEED.value: 800 + 37 * (i % 7) + 6 * i,
+                TrafficClass.BURST.value: 300 if 20 <= i < 34 else 20,
+                TrafficClass.REJECTED.value: 15 + 4 * (i % 5),
+                TrafficClass.INVALID.value: 30,
+                TrafficClass.SERVER_ERROR.value: 160 if 44 <= i < 50 else i % 3,
+                TrafficClass.OTHER.value: 8,
+            }
+            for i in range(60)
+        )
+        return Overview(
+            start=end - timedelta(minutes=5),
+            end=end,
+            series=series,
+            requests=sum(sum(bucket.values()) for bucket in series),
+            server_errors=1019,
+            client_errors=3180,
+            bytes=412_345_678,
+            latencies=(38, 212, 1480),
+            top=(
+                TopCustomer(BUSY_CUSTOMER, 48_213, 313),
+                TopCustomer(1042, 9_120, 12),
+                TopCustomer(77310, 1_004, 1_004),
+            ),
+            attention=(
+                Attention("bad", "revoked key 0x7b3d10c4 is still served: 40 request(s) in 5 min", f"key:{OLD_KEY}"),
+                Attention("bad", "customer 77310 is not active but served: 3 request(s)", "customer:77310"),
+                Attention("warn", "maintenance mode is on: new signups are paused", "control"),
+            ),
+        )
+
+    async def still_served(self) -> int:
+        return 1
+
+
+def _row(number: int, **other: object) -> RequestRow:
+    """An ordinary success; `number` tenths of a second before NOW."""
+    row = RequestRow(
+        timestamp=NOW - timedelta(milliseconds=100 * number),
+        customer_id=BUSY_CUSTOMER,
+        path_prefix="/v1/fetch_",
+        config_hex=None,
+        network=1,
+        server_id=0x13 + number % 3,
+        service_type=1 + number % 2,
+        api_key_fp=BUSY_KEY,
+        fe_type=2,
+        traffic_type=1,
+        event_type=0,
+        client_ip="203.0.113.9",
+        key_metadata=0x3100,
+        status_code=200,
+        bytes_sent=5120,
+        time_total=30 + number * 7 % 50,
+        time_request=1,
+        time_queue=0,
+        time_connect=2,
+        time_response=20,
+        backend_id=1,
+        termination_state="--",
+        repeat=1,
+    )
+    return row._replace(**other)
+
+
+_FAILED = {
+    "status_code": 504,
+    "event_type": 53,
+    "time_total": 5012,
+    "time_queue": 9,
+    "time_response": None,
+    "termination_state": "sH",
+    "backend_id": 12,
+}
+_REFUSED = {
+    "status_code": 403,
+    "event_type": 31,
+    "traffic_type": 3,
+    "api_key_fp": OLD_KEY,
+    "time_total": 0,
+    "time_queue": None,
+    "time_connect": None,
+    "time_response": None,
+    "termination_state": "PR",
+    "backend_id": 0,
+}
+
+
+def requests() -> list[RequestRow]:
+    """Oldest first; the newest is a time-out behind the gateway."""
+    rows = [_row(number) for number in range(60)]
+    rows[0] = rows[0]._replace(**_FAILED)
+    for number in (4, 9, 10):
+        rows[number] = rows[number]._replace(**_REFUSED)
+    rows[6] = rows[6]._replace(traffic_type=2, time_total=212)
+    rows[12] = rows[12]._replace(status_code=429, traffic_type=4, event_type=0, repeat=250, time_total=0)
+    rows[15] = rows[15]._replace(customer_id=None, api_key_fp=0, status_code=401, event_type=10, traffic_type=3)
+    rows[20] = rows[20]._replace(status_code=404, path_prefix="/favicon.i")
+    rows[21] = rows[21]._replace(status_code=-1, termination_state="CD", customer_id=7)
+    return rows[::-1]
+
+
+class _Requests(Requests):
+    async def begin(
+        self, wanted: RequestFilter, *, recent: int = 200, within: timedelta = timedelta(minutes=15)
+    ) -> Batch:
+        return Batch(requests(), Cursor("1:1:", wanted, NOW + timedelta(milliseconds=300)), NOW - within)
+
+    async def since(self, cursor: Cursor) -> Batch:
+        return Batch([], cursor, cursor.at)
+
+    async def before(
+        self, wanted: RequestFilter, moment: datetime, *, snapshot: str | None = None, limit: int = 500
+    ) -> History:
+        return History([], moment, complete=True)
+
+
+class FrozenSource(Source):
+    """The real source; only what is counted back from now is canned."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, Actor("ann", None))
+        self.customers = _Customers(database)
+        self.keys = _Keys(database)
+        self.requests = _Requests(database)
+        self.traffic = _Traffic(database)
