@@ -144,7 +144,8 @@ class OpsDeck(App[int]):
 
     def _vitals_changed(self, vitals: Vitals) -> None:
         self.deck_state = replace(self.deck_state, control=vitals.control, still_served=vitals.still_served)
-        self.screen.refresh_bindings()
+        if self.is_running:  # the last answer may come while the console closes, when there is no screen
+            self.screen.refresh_bindings()
 
     # Going places
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from db.audit import Actor
 from db.changes import notify
 from db.database import Connection, Database
-from db.errors import DatabaseError, Unavailable
+from db.errors import DatabaseError, Unavailable, translated
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Cancelled, Job, PartlyFailed, Run
 from db.migrate import ADVISORY_CLASS
@@ -113,9 +113,8 @@ class _Attempt:
         self._told = monotonic()
         self._stop_asked = await self._history.beat(self._run_id, self._progress, self._counts)
         # The lock is gone with its connection: another run may have begun, and this one must not go on.
-        if self._lock.closed:
-            raise Unavailable("the connection that held the job's lock was lost")
-        await self._lock.execute("SELECT 1")
+        with translated():
+            await self._lock.execute("SELECT 1")
 
     async def _beat(self) -> None:
         """Beats while a step takes long; a beat that fails is left to the step itself to notice."""

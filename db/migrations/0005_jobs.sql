@@ -36,7 +36,7 @@ CREATE TABLE console.capture_state (
 
 -- The empty set: everything in the log is still to be counted.
 INSERT INTO console.capture_state (name, snap, system_identifier)
-SELECT name, '3:3:', system_identifier FROM pg_control_system(), (VALUES ('usage'), ('rollup')) AS consumer (name);
+SELECT 'usage', '3:3:', system_identifier FROM pg_control_system();
 
 -- What is metered, shared by every console and job: two operators must not count by two rules.
 CREATE TABLE console.metering (

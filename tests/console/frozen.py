@@ -37,28 +37,28 @@ BUSY_CUSTOMER = 2711124630
 
 _SEED = """
 INSERT INTO customers (customer_id, wallet_address, escrow_contract_id, status, max_monthly_usd_cents,
-                       current_balance_usd_cents, current_month_charged_usd_cents, created_at) VALUES
-    (1042, '0x' || repeat('1a2b3c4d', 8), '0x' || repeat('e5', 32), 'active', 50000, 123456, 4210, '2025-11-03 08:15:00Z'),
-    (77310, '0x' || repeat('c0ffee00', 8), NULL, 'suspended', 2000, 0, 2000, '2025-12-24 19:00:07Z'),
-    (900001, '0x' || repeat('00ddba11', 8), NULL, 'closed', NULL, NULL, NULL, '2026-01-01 00:00:00Z'),
-    (2711124630, '0x' || repeat('9f8e7d6c', 8), '0x' || repeat('ab', 32), 'active', NULL, 98765432, 1234567, '2026-01-15 12:30:45Z');
+                       current_balance_usd_cents, current_month_charged_usd_cents, created_at)
+SELECT id, '0x' || repeat(wallet, 8), '0x' || repeat(escrow, 32), status, most, balance, charged, created FROM (VALUES
+    (1042, '1a2b3c4d', 'e5', 'active', 50000, 123456, 4210, timestamptz '2025-11-03 08:15:00Z'),
+    (77310, 'c0ffee00', NULL, 'suspended', 2000, 0, 2000, '2025-12-24 19:00:07Z'),
+    (900001, '00ddba11', NULL, 'closed', NULL, NULL, NULL, '2026-01-01 00:00:00Z'),
+    (2711124630, '9f8e7d6c', 'ab', 'active', NULL, 98765432, 1234567, '2026-01-15 12:30:45Z')
+) AS v (id, wallet, escrow, status, most, balance, charged, created);
 INSERT INTO service_instances (customer_id, service_type, tier, is_enabled) VALUES
-    (2711124630, 'seal', 'enterprise', true), (2711124630, 'grpc', 'pro', true), (2711124630, 'graphql', 'starter', false);
+    (2711124630, 'seal', 'enterprise', true), (2711124630, 'grpc', 'pro', true),
+    (2711124630, 'graphql', 'starter', false);
 INSERT INTO api_keys (api_key_id, api_key_fp, api_key_hash, customer_id, service_type, metadata, is_active, created_at,
                       revoked_at, revoked_by, revocation_reason)
-SELECT 'sealed-' || fp, fp, lpad(to_hex(fp), 64, '0'), customer, service, metadata, revoked IS NULL, created, revoked, by, reason
+SELECT 'sealed-' || fp, fp, lpad(to_hex(fp), 64, '0'), customer, service,
+       '{"seal_network": 1, "seal_access": 0, "proc_group": 1}', revoked IS NULL, created, revoked, by, reason
 FROM (VALUES
-    (16801915, 2711124630, 'seal', '{"seal_network": 1, "seal_access": 1, "seal_source": 1, "proc_group": 1}'::jsonb,
-     timestamptz '2026-03-10 09:00:00Z', NULL::timestamptz, NULL, NULL),
-    (2667620882, 2711124630, 'grpc', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
-     '2026-02-01 10:20:30Z', NULL, NULL, NULL),
-    (2067599556, 2711124630, 'seal', '{"seal_network": 0, "seal_access": 0, "proc_group": 2}',
-     '2026-01-20 16:45:00Z', '2026-03-14 14:55:00Z', 'ann', 'found in a public repository'),
-    (4242, 77310, 'graphql', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
-     '2025-12-25 00:00:00Z', NULL, NULL, NULL),
-    (99, 1042, 'seal', '{"seal_network": 1, "seal_access": 0, "proc_group": 1}',
-     '2025-11-03 08:20:00Z', '2026-02-02 02:02:02Z', 'bob', 'rotation')
-) AS v (fp, customer, service, metadata, created, revoked, by, reason);
+    (16801915, 2711124630, 'seal', timestamptz '2026-03-10 09:00:00Z', NULL::timestamptz, NULL, NULL),
+    (2667620882, 2711124630, 'grpc', '2026-02-01 10:20:30Z', NULL, NULL, NULL),
+    (2067599556, 2711124630, 'seal', '2026-01-20 16:45:00Z', '2026-03-14 14:55:00Z', 'ann',
+     'found in a public repository'),
+    (4242, 77310, 'graphql', '2025-12-25 00:00:00Z', NULL, NULL, NULL),
+    (99, 1042, 'seal', '2025-11-03 08:20:00Z', '2026-02-02 02:02:02Z', 'bob', 'rotation')
+) AS v (fp, customer, service, created, revoked, by, reason);
 INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, created_at)
     VALUES (2711124630, 'deposit', 98765432, '2026-01-16 00:00:00Z');
 INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type, status)
@@ -180,7 +180,7 @@ def _row(number: int, **other: object) -> RequestRow:
         timestamp=NOW - timedelta(milliseconds=100 * number),
         customer_id=BUSY_CUSTOMER,
         path_prefix="/v1/fetch_",
-        config_hex=None,
+        config_hex=25 << 36 | 50 << 28 | 100 << 20 | 3 << 16,
         network=1,
         server_id=0x13 + number % 3,
         service_type=1 + number % 2,

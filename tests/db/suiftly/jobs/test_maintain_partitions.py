@@ -1,0 +1,103 @@
+"""Hours of the log come and go without a row lost to metering."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from db.audit import Actor
+from db.database import Database
+from db.jobs.history import JobRun
+from db.jobs.runner import run_job
+from db.suiftly.jobs.aggregate_usage import AggregateUsage
+from db.suiftly.jobs.maintain_partitions import MaintainPartitions
+from tests.db.seed import CUSTOMER, add_customer, add_request
+
+ANN = Actor("ann", None)
+OLD = datetime.now(UTC).replace(minute=10, second=0, microsecond=0) - timedelta(days=3)
+
+
+def _one(dsn: str, query: str) -> object:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row[0]
+
+
+def _native(dsn: str) -> None:
+    if _one(dsn, "SELECT console.log_is_hypertable()"):
+        pytest.skip("needs native partitions; a hypertable makes its own chunks")
+
+
+async def _maintain(database: Database, *, dry_run: bool = False) -> JobRun:
+    return await run_job(database, MaintainPartitions(), actor=ANN, dry_run=dry_run)
+
+
+async def test_an_old_hour_is_dropped_only_after_it_was_counted(database: Database, dsn: str) -> None:
+    add_customer(dsn, CUSTOMER)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT console.ensure_log_partitions(%s, %s)", (OLD, OLD + timedelta(minutes=1)))
+    add_request(dsn, timestamp=OLD)
+
+    kept = await _maintain(database)
+    assert kept.outcome == "succeeded"
+    assert kept.counts["kept_uncounted"] == 1
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1
+
+    counted = await run_job(database, AggregateUsage(), actor=ANN)
+    assert counted.outcome == "succeeded"
+    dry = await _maintain(database, dry_run=True)
+    assert dry.counts["dropped"] == 1
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1
+
+    dropped = await _maintain(database)
+    assert dropped.counts["dropped"] == 1
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 0
+    assert _one(dsn, "SELECT sum(request_count)::int FROM usage_records") == 1
+
+
+async def test_rows_in_the_default_move_into_their_hour_and_are_counted_once(database: Database, dsn: str) -> None:
+    _native(dsn)
+    add_customer(dsn, CUSTOMER)
+    ahead = datetime.now(UTC) + timedelta(days=4)
+    add_request(dsn, timestamp=ahead)
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs_default") == 1
+    await run_job(database, AggregateUsage(), actor=ANN)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE console.metering SET partitions_ahead = '5 days'")
+
+    made = await _maintain(database)
+
+    assert made.counts["created"] > 12
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs_default") == 0
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1
+    await run_job(database, AggregateUsage(), actor=ANN)
+    assert _one(dsn, "SELECT sum(request_count)::int FROM usage_records") == 1
+
+
+async def test_late_rows_in_the_default_are_swept_by_the_same_rule(database: Database, dsn: str) -> None:
+    _native(dsn)
+    add_customer(dsn, CUSTOMER)
+    add_request(dsn, timestamp=OLD)
+    assert (await _maintain(database)).counts["swept"] == 0
+    await run_job(database, AggregateUsage(), actor=ANN)
+    assert (await _maintain(database)).counts["swept"] == 1
+    assert _one(dsn, "SELECT sum(request_count)::int FROM usage_records") == 1
+
+
+async def test_a_part_somebody_holds_makes_the_run_partial_and_says_so(dsn: str) -> None:
+    from db.database import Limits
+
+    add_customer(dsn, CUSTOMER)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT console.ensure_log_partitions(%s, %s)", (OLD, OLD + timedelta(minutes=1)))
+    add_request(dsn, timestamp=OLD)
+    database = Database(dsn, limits=Limits(lock_s=0.2))
+    await database.open()
+    with psycopg.connect(dsn) as reader:
+        reader.execute("SELECT count(*) FROM haproxy_raw_logs")
+        run = await _maintain(database)
+    await database.close()
+    assert run.outcome == "partial"
+    assert "locked by others" in (run.message or "")
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1

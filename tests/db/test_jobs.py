@@ -1,0 +1,139 @@
+"""The frame around jobs: one at a time, every end on record."""
+
+import asyncio
+from typing import ClassVar
+
+import psycopg
+import pytest
+
+from db.audit import Actor
+from db.database import Database
+from db.errors import Refused
+from db.jobs.history import JobHistory
+from db.jobs.job import Job, PartlyFailed, Run
+from db.jobs.runner import run_job
+from db.suiftly.jobs.clean_up import CleanUp
+
+ANN, BOB = Actor("ann", None), Actor("bob", "198.51.100.7")
+
+
+class _Slow(Job):
+    """Steps until told to stop; each step writes one row."""
+
+    name: ClassVar[str] = "slow"
+    title: ClassVar[str] = "for tests"
+    number: ClassVar[int] = 99
+    every_s: ClassVar[int] = 60
+
+    def __init__(self, ending: Exception | None = None, steps: int = 1) -> None:
+        self.ending = ending
+        self.steps = steps
+        self.stepped = asyncio.Event()
+
+    async def run(self, run: Run) -> str:
+        for _ in range(self.steps):
+            async with run.step() as connection:
+                await connection.execute(
+                    "INSERT INTO processing_state (key, value) VALUES (gen_random_uuid()::text, '')"
+                )
+            self.stepped.set()
+            await run.report("stepping", steps=1)
+            await asyncio.sleep(0.02)
+        if self.ending is not None:
+            raise self.ending
+        return "done"
+
+
+def _steps(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT count(*) FROM processing_state").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [(None, "succeeded"), (PartlyFailed("half of it"), "partial"), (Refused("not like this"), "failed")],
+)
+async def test_every_end_is_on_record(database: Database, ending: Exception | None, outcome: str) -> None:
+    run = await run_job(database, _Slow(ending), actor=BOB)
+    assert (run.outcome, run.os_user, run.ssh_source, run.counts) == (outcome, "bob", "198.51.100.7", {"steps": 1})
+    assert run.message == (str(ending) if ending else "done")
+    assert await JobHistory(database).page(job="slow") == (run,)
+
+
+async def test_a_second_start_is_skipped_and_names_the_holder(database: Database) -> None:
+    job = _Slow(steps=100)
+    first = asyncio.create_task(run_job(database, job, actor=ANN))
+    await job.stepped.wait()
+    second = await run_job(database, _Slow(), actor=BOB)
+    assert second.outcome == "skipped"
+    assert "ann" in (second.message or "")
+    assert await JobHistory(database).ask_to_stop("slow", BOB)
+    stopped = await first
+    assert stopped.outcome == "cancelled"
+    assert "bob" in (stopped.message or "")
+
+
+async def test_a_dry_run_changes_nothing(database: Database, dsn: str) -> None:
+    run = await run_job(database, _Slow(steps=3), actor=ANN, dry_run=True)
+    assert run.dry_run
+    assert run.counts == {"steps": 3}
+    assert _steps(dsn) == 0
+
+
+async def test_cancelling_keeps_what_was_committed_and_says_so(database: Database, dsn: str) -> None:
+    job = _Slow(steps=1000)
+    task = asyncio.create_task(run_job(database, job, actor=ANN))
+    await job.stepped.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [run] = await JobHistory(database).page(job="slow")
+    assert run.outcome == "cancelled"
+    assert _steps(dsn) >= 1
+
+
+async def test_a_run_that_died_is_shown_as_crashed(database: Database, dsn: str) -> None:
+    await run_job(database, _Slow(), actor=ANN)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            """UPDATE console.job_run SET outcome = NULL, finished_at = NULL,
+                      heartbeat_at = clock_timestamp() - interval '1 minute'"""
+        )
+    history = JobHistory(database)
+    assert [run.outcome for run in await history.page()] == ["crashed"]
+    await run_job(database, _Slow(), actor=ANN)
+    assert [run.outcome for run in await history.page()] == ["succeeded", "crashed"]
+    assert [run.outcome for run in await history.page(outcome="crashed")] == ["crashed"]
+
+
+async def test_losing_the_lock_ends_the_run(database: Database, dsn: str) -> None:
+    job = _Slow(steps=1000)
+    task = asyncio.create_task(run_job(database, job, actor=ANN))
+    await job.stepped.wait()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            """SELECT pg_terminate_backend(pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+               WHERE l.locktype = 'advisory' AND d.datname = current_database()"""
+        )
+    run = await asyncio.wait_for(task, 10)
+    assert run.outcome == "failed"
+
+
+async def test_expired_logins_are_deleted_and_counted(database: Database, dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            """INSERT INTO auth_nonces (address, nonce, created_at)
+               VALUES ('0xold', 'n', now() - interval '1 hour'), ('0xnew', 'n', now())"""
+        )
+        connection.execute(f"INSERT INTO customers (customer_id, wallet_address) VALUES (1, '0x{1:064x}')")  # type: ignore[arg-type]
+        connection.execute(
+            """INSERT INTO refresh_tokens (customer_id, token_hash, expires_at)
+               VALUES (1, repeat('a', 64), now() - interval '1 s'), (1, repeat('b', 64), now() + interval '1 day')"""
+        )
+    dry = await run_job(database, CleanUp(), actor=ANN, dry_run=True)
+    assert dry.counts == {"nonces": 1, "tokens": 1}
+    run = await run_job(database, CleanUp(), actor=ANN)
+    assert run.counts == {"nonces": 1, "tokens": 1}
+    assert (await run_job(database, CleanUp(), actor=ANN)).counts == {"nonces": 0, "tokens": 0}
