@@ -33,7 +33,8 @@ async def health(database: Database) -> tuple[Check, ...]:
         server = await _server(connection)
         if not state.current:
             return server, schema
-        checks = (server, schema, await _role(connection), await _log(connection), await _partitions(connection))
+        looks = (_role, _log, _partitions, _metering)
+        checks = (server, schema, *[await look(connection) for look in looks])
     overview = await Traffic(database).overview()
     attention = tuple(Check("attention", State(line.severity), line.sentence) for line in overview.attention)
     return checks + (attention or (Check("attention", State.GOOD, "nothing needs a look"),))
@@ -85,6 +86,31 @@ async def _log(connection: Connection) -> Check:
     if age > 60:
         return Check("request log", State.WARN, f"the newest row is {age:.0f} s old")
     return Check("request log", State.GOOD, f"the newest row is {max(age, 0):.0f} s old")
+
+
+async def _metering(connection: Connection) -> Check:
+    """How much of the log's retention passed without counting: what is dropped uncounted is never paid."""
+    row = await (
+        await connection.execute(
+            """SELECT s.system_identifier = c.system_identifier,
+                      extract(epoch FROM now() - coalesce(s.caught_up_at, s.baselined_at))::float8,
+                      extract(epoch FROM m.retention)::float8
+               FROM console.capture_state s, pg_control_system() c, console.metering m WHERE s.name = 'usage'"""
+        )
+    ).fetchone()
+    if row is None:
+        return Check("metering", State.BAD, "its cursor is missing; run `opsdeck migrate`")
+    same_cluster, age, retention = row
+    if not same_cluster:
+        return Check("metering", State.BAD, "this database was restored from another cluster; metering stands still")
+    share = age / retention
+    sentence = f"caught up {age / 60:,.0f} min ago, {100 * share:.0f} % of the log's retention"
+    if share < 0.25:
+        return Check("metering", State.GOOD, sentence)
+    # From 100 % on maintain-partitions keeps hours that should go, and the disk fills.
+    urgency = "; the log soon outgrows its retention" if share >= 0.75 else ""
+    state = State.BAD if share >= 0.5 else State.WARN
+    return Check("metering", state, f"{sentence}{urgency}; run `opsdeck jobs run aggregate-usage`")
 
 
 async def _partitions(connection: Connection) -> Check:

@@ -30,7 +30,15 @@ async def look(dsn: str, name: str) -> Check:
 async def test_a_healthy_database_is_good_all_over(dsn: str, database: Database) -> None:
     add_request(dsn)
     checks = await health(database)
-    assert [check.name for check in checks] == ["server", "schema", "role", "request log", "partitions", "attention"]
+    assert [check.name for check in checks] == [
+        "server",
+        "schema",
+        "role",
+        "request log",
+        "partitions",
+        "metering",
+        "attention",
+    ]
     assert {check.state for check in checks} == {State.GOOD}, checks
     assert checks[-1].sentence == "nothing needs a look"
 
@@ -172,3 +180,25 @@ async def test_what_needs_a_look_is_part_of_the_visit(dsn: str) -> None:
     change(dsn, "DELETE FROM haproxy_raw_logs", "UPDATE system_control SET maintenance_mode = true")
     check = await look(dsn, "attention")
     assert (check.state, "maintenance mode is on" in check.sentence) == (State.WARN, True)
+
+
+@pytest.mark.parametrize(
+    ("hours", "state", "words"),
+    [(1, State.GOOD, "2 %"), (13, State.WARN, "27 %"), (25, State.BAD, "52 %"), (40, State.BAD, "outgrows")],
+)
+async def test_metering_is_held_against_the_retention(database: Database, hours: int, state: State, words: str) -> None:
+    async with database.writing() as connection:
+        await connection.execute(
+            "UPDATE console.capture_state SET caught_up_at = now() - make_interval(hours => %s)", (hours,)
+        )
+    [check] = [check for check in await health(database) if check.name == "metering"]
+    assert check.state is state
+    assert words in check.sentence
+
+
+async def test_a_database_restored_from_another_cluster_is_recognised(database: Database) -> None:
+    async with database.writing() as connection:
+        await connection.execute("UPDATE console.capture_state SET system_identifier = 1")
+    [check] = [check for check in await health(database) if check.name == "metering"]
+    assert check.state is State.BAD
+    assert "another cluster" in check.sentence
