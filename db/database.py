@@ -5,8 +5,9 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import psycopg
 from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -45,6 +46,7 @@ class Database:
         self.read_only = read_only
         self._dsn = dsn
         self._prepare_threshold = None if pgbouncer else 5
+        self._why: psycopg.OperationalError | None = None  # of the last connection that could not be made
         self._readers = self._pool(maximum=4)
         # A job takes three at once (lock, step, heartbeat), and an operation must still find one.
         self._writers = self._pool(maximum=5)
@@ -52,6 +54,7 @@ class Database:
     def _pool(self, maximum: int) -> AsyncConnectionPool[Connection]:
         return AsyncConnectionPool(
             self._dsn,
+            connection_class=self._telling(),
             kwargs=self._connection_arguments(),
             min_size=0,
             max_size=maximum,
@@ -133,9 +136,26 @@ class Database:
             async with pool.connection() as connection:
                 yield connection
         except PoolTimeout:
-            # The pool only knows that it waited; connecting once more says why.
-            await (await AsyncConnection.connect(self._dsn, **self._connection_arguments())).close()
+            # The pool only knows that it waited; the connection that failed meanwhile knows why.
+            if self._why is not None:
+                raise self._why from None
             raise
+
+    def _telling(self) -> type[Connection]:
+        """Connections that leave behind why they could not be made."""
+        database = self
+
+        class Telling(AsyncConnection[tuple[Any, ...]]):
+            @classmethod
+            async def connect(cls, *arguments: Any, **known: Any) -> Self:
+                database._why = None
+                try:
+                    return await super().connect(*arguments, **known)
+                except psycopg.OperationalError as error:
+                    database._why = error
+                    raise
+
+        return Telling
 
     async def _begin(self, connection: Connection, statement_s: float) -> None:
         await connection.execute(

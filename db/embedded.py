@@ -105,18 +105,29 @@ def _library() -> ModuleType:
             os.environ["XDG_RUNTIME_DIR"] = before
 
 
+def _check_way(folder: Path) -> None:
+    """Raises Refused where root's server, which runs as another user, could not come: nothing is opened up for it."""
+    closed = [parent for parent in folder.resolve().parents if parent.stat().st_mode & 0o055 != 0o055]
+    if os.geteuid() == 0 and closed:
+        raise Refused(
+            f"as root the embedded PostgreSQL runs as user pgserver, who cannot enter {closed[0]}; "
+            "choose a --data-dir elsewhere, such as /var/lib/opsdeck/demo"
+        )
+
+
 @contextmanager
 def embedded_server(folder: Path) -> Generator[str]:
     """Starts PostgreSQL 18 on `folder/pg`, yields the DSN of its database `suiftly`, and stops it.
 
     A server left over from a killed console is taken over and stopped at the end like one's own. Raises Refused
-    when another console owns the folder or when the extra `demo` is not installed.
+    when another console owns the folder, when it cannot be used, or when the extra `demo` is not installed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "opsdeck.lock").touch()
     except OSError as error:
         raise Refused(f"{folder} cannot be used ({error.strerror}); give a folder of yours as --data-dir") from error
+    _check_way(folder)
     with _owned(folder):
         server = _library().get_server(folder / "pg", start=False, cleanup_mode=None)  # stopped below, not at exit
         try:

@@ -164,3 +164,12 @@ def test_a_folder_that_cannot_be_used_is_one_sentence() -> None:
     complaint = opsdeck(None, "demo", "--headless", "--data-dir", "/proc/nowhere").complained(1)
     assert "/proc/nowhere" in complaint
     assert "--data-dir" in complaint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_root_is_not_opened_up_for_a_data_folder(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    done = opsdeck(None, "demo", "--headless", "--data-dir", str(closed / "demo"))
+    assert "cannot enter" in done.complained(1)
+    assert closed.stat().st_mode & 0o777 == 0o700

@@ -1,7 +1,7 @@
 """Revoking API keys: one or many, all or none."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import LiteralString, Self
 
 from psycopg.rows import class_row
@@ -112,7 +112,7 @@ class RevokeKeys(Operation):
                 target.subject: {
                     "customer_id": target.customer_id,
                     "is_active": False,
-                    "revoked_at": revoked[target.fingerprint].isoformat(),
+                    "revoked_at": _rfc3339(revoked[target.fingerprint]),
                 }
                 for target in targets
             },
@@ -132,6 +132,10 @@ class RevokeKeys(Operation):
             if refusal := target.refusal(self.customer_id):
                 raise Refused(refusal)
         return targets
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _version(targets: list[_Target]) -> str:
