@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from console.deck import Deck
 from console.failures import Failure
@@ -17,6 +17,7 @@ from console.places import Place, hide_key
 from console.refresh import Refresh
 from console.state import DeckState
 from db.source import Source
+from widgets.key_bar import KeyBar
 from widgets.prompt import Prompt
 from widgets.status_line import Item, StatusLine
 from widgets.tone import Tone
@@ -77,7 +78,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Prompt(hide_key, id="prompt")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts loading; a hint, the header's state and the clock reach it from here on."""

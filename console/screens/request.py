@@ -6,11 +6,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from console.places import Place
 from db.source import RequestRow, explain, server_label
 from widgets.facts import Facts
+from widgets.key_bar import KeyBar
 from widgets.timing_bar import Phase, TimingBar
 from widgets.tone import Tone
 
@@ -55,7 +56,7 @@ class RequestScreen(ModalScreen[Place | None]):
             yield TimingBar(phases)
             with VerticalScroll():
                 yield Facts(id="fields")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         fields = explain(self.row).fields

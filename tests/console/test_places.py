@@ -86,7 +86,7 @@ def test_every_fingerprint_is_read_back_from_its_title(number: int) -> None:
 def test_one_goes_back_and_ahead_and_a_new_way_forgets_the_old_one() -> None:
     history = History()
     assert history.step(-1) is None
-    for kind in TOP:
+    for kind in TOP[:4]:
         history.visit(Place(kind))
     assert history.step(1) is None
     assert history.step(-1) == Place("keys")

@@ -1,0 +1,30 @@
+"""The line of keys at the bottom."""
+
+from typing import Any
+
+from textual.screen import Screen
+from textual.widgets import Footer
+
+
+class KeyBar(Footer):
+    """Textual's footer, built anew only when it has other keys to show.
+
+    Each time costs 40 ms of CPU, and Textual asks for it at every change of focus, some six times a switch of screens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+        self._keys: tuple[tuple[str, str, bool], ...] | None = None
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """Textual says that bindings may have changed."""
+        if not (self.is_attached and screen is self.screen and self.app.app_focus):
+            return
+        keys = tuple(
+            (active.binding.key, active.binding.description, active.enabled)
+            for active in screen.active_bindings.values()
+            if active.binding.show
+        )
+        if keys != self._keys:
+            self._keys = keys
+            super().bindings_changed(screen)
