@@ -1,7 +1,9 @@
 """The line of keys at the bottom."""
 
-from typing import Any
+from typing import Any, cast
 
+from textual.app import App
+from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -18,7 +20,8 @@ class KeyBar(Footer):
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
         """Textual says that bindings may have changed."""
-        if not (self.is_attached and screen is self.screen and self.app.app_focus):
+        app: App[Any] = self.app  # pyright: ignore[reportUnknownMemberType]
+        if not (self.is_attached and screen is self.screen and app.app_focus):
             return
         keys = tuple(
             (active.binding.key, active.binding.description, active.enabled)
@@ -27,4 +30,4 @@ class KeyBar(Footer):
         )
         if keys != self._keys:
             self._keys = keys
-            super().bindings_changed(screen)
+            super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]

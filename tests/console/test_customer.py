@@ -37,8 +37,8 @@ async def test_a_customer_shows_its_wallet_money_services_and_keys(business: str
         assert "0x0000004d" not in deck.text  # the key of another customer
 
 
-async def test_enter_on_a_key_opens_it_and_escape_comes_back(business: str) -> None:
-    async with console(business) as deck:
+async def test_enter_on_a_key_opens_it_and_escape_comes_back(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", "customer 7")
         await deck.sees("0x0000004d")
         await deck.press("enter")
@@ -81,8 +81,8 @@ async def test_service_is_stopped_with_the_typed_id_and_a_reason_and_resumed_aga
     ]
 
 
-async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", f"customer {CLOSED}")
         await deck.sees("This customer has no keys.")
         assert "Suspend/resume" not in deck.footer
@@ -93,8 +93,8 @@ async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(business: st
         await deck.until(lambda: "Suspend/resume" in deck.footer, "the suspended one can be resumed")
 
 
-async def test_a_customer_that_does_not_exist_is_said_not_to_exist(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_customer_that_does_not_exist_is_said_not_to_exist(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", "customer 12345")
         await deck.sees("there is no customer 12345")
 

@@ -10,8 +10,8 @@ def ids(lines: list[str]) -> list[int]:
     return [int(line[2:13]) for line in lines[1:-1] if line[2:13].strip().isdecimal() and " 0x" in line]
 
 
-async def test_every_customer_is_listed_by_id_with_status_keys_and_balance(business: str) -> None:
-    async with console(business) as deck:
+async def test_every_customer_is_listed_by_id_with_status_keys_and_balance(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         assert ids(deck.lines) == [7, 8, 9, CUSTOMER]
@@ -30,8 +30,8 @@ SEARCHES = (
 )
 
 
-async def test_a_search_narrows_the_list(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_narrows_the_list(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         for search, found in SEARCHES:
@@ -40,8 +40,8 @@ async def test_a_search_narrows_the_list(business: str) -> None:
             assert f"/ {search}   ctrl+l shows all" in deck.text
 
 
-async def test_a_search_without_a_match_says_so_and_ctrl_l_shows_all_again(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_without_a_match_says_so_and_ctrl_l_shows_all_again(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.say("/", "12345")
         await deck.sees("No customer matches.")
@@ -49,8 +49,8 @@ async def test_a_search_without_a_match_says_so_and_ctrl_l_shows_all_again(busin
         await deck.until(lambda: len(ids(deck.lines)) == 4, "all customers")
 
 
-async def test_a_search_that_cannot_be_read_says_why_and_stays(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_that_cannot_be_read_says_why_and_stays(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         await deck.say("/", "frozen")
@@ -63,24 +63,24 @@ async def test_a_search_that_cannot_be_read_says_why_and_stays(business: str) ->
         await deck.until(lambda: ids(deck.lines) == [8], "the mended search")
 
 
-async def test_showing_all_of_what_is_all_there_leaves_the_list_as_it_is(business: str) -> None:
-    async with console(business) as deck:
+async def test_showing_all_of_what_is_all_there_leaves_the_list_as_it_is(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         await deck.press("ctrl+l")
         await deck.until(lambda: len(ids(deck.lines)) == 4, "all customers")
 
 
-async def test_the_same_search_twice_finds_the_same_twice(business: str) -> None:
-    async with console(business) as deck:
+async def test_the_same_search_twice_finds_the_same_twice(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         for _ in range(2):
             await deck.say("/", "suspended")
             await deck.until(lambda: ids(deck.lines) == [8], "only 8")
 
 
-async def test_escape_closes_the_search_and_the_list_has_the_keys_again(business: str) -> None:
-    async with console(business) as deck:
+async def test_escape_closes_the_search_and_the_list_has_the_keys_again(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         await deck.press("/")

@@ -11,15 +11,15 @@ async def heading(deck: Operator, title: str) -> None:
     await deck.until(lambda: f"opsdeck  {title}  default" in deck.header, f"the header says {title}")
 
 
-async def test_digits_switch_screens(business: str) -> None:
-    async with console(business) as deck:
+async def test_digits_switch_screens(same_business: str) -> None:
+    async with console(same_business) as deck:
         for digit, title in (("2", "customers"), ("3", "keys"), ("4", "requests"), ("1", "overview")):
             await deck.press(digit)
             await heading(deck, title)
 
 
-async def test_commands_go_anywhere(business: str) -> None:
-    async with console(business) as deck:
+async def test_commands_go_anywhere(same_business: str) -> None:
+    async with console(same_business) as deck:
         for command, title, seen in (
             ("customers suspended", "customers suspended", "suspended"),
             ("key 0x0000002a", "key 0x0000002a", "decimal 42"),
@@ -32,8 +32,8 @@ async def test_commands_go_anywhere(business: str) -> None:
             await deck.sees(seen)
 
 
-async def test_a_command_is_completed_as_it_is_typed(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_command_is_completed_as_it_is_typed(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("colon")
         await deck.sees(": overview, customers, keys, requests, an id")
         await deck.type("req")
@@ -42,8 +42,8 @@ async def test_a_command_is_completed_as_it_is_typed(business: str) -> None:
         await heading(deck, "requests")
 
 
-async def test_a_command_nobody_knows_is_answered_with_a_sentence_and_can_be_mended(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_command_nobody_knows_is_answered_with_a_sentence_and_can_be_mended(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", "custmers")
         await deck.sees("there is no command 'custmers'; did you mean customers?")
         await deck.press("ctrl+u")
@@ -63,8 +63,8 @@ async def test_a_bare_number_goes_to_whichever_exists(business: str) -> None:
         await heading(deck, f"key 0x{PASTED:08x}")
 
 
-async def test_a_search_that_cannot_be_read_is_answered_and_changes_nothing(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_that_cannot_be_read_is_answered_and_changes_nothing(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         await deck.say(":", "customers [/bold]")
@@ -72,8 +72,8 @@ async def test_a_search_that_cannot_be_read_is_answered_and_changes_nothing(busi
         assert "4294967295" in deck.text
 
 
-async def test_escape_goes_down_one_screen_at_a_time_and_stays_at_the_bottom(business: str) -> None:
-    async with console(business) as deck:
+async def test_escape_goes_down_one_screen_at_a_time_and_stays_at_the_bottom(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.sees("4294967295")
         await deck.press("enter")
@@ -86,8 +86,8 @@ async def test_escape_goes_down_one_screen_at_a_time_and_stays_at_the_bottom(bus
             await heading(deck, title)
 
 
-async def test_brackets_go_back_and_ahead_through_the_places(business: str) -> None:
-    async with console(business) as deck:
+async def test_brackets_go_back_and_ahead_through_the_places(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.say(":", "customer 7")
         await heading(deck, "customer 7")
@@ -107,8 +107,8 @@ async def test_brackets_go_back_and_ahead_through_the_places(business: str) -> N
             await heading(deck, title)
 
 
-async def test_after_escape_the_bracket_goes_to_the_place_before_the_one_that_is_shown(business: str) -> None:
-    async with console(business) as deck:
+async def test_after_escape_the_bracket_goes_to_the_place_before_the_one_that_is_shown(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("2")
         await deck.say(":", "customer 7")
         await heading(deck, "customer 7")
@@ -118,8 +118,8 @@ async def test_after_escape_the_bracket_goes_to_the_place_before_the_one_that_is
         await heading(deck, "customer 7")
 
 
-async def test_the_palette_opens_screens_and_subjects(business: str) -> None:
-    async with console(business) as deck:
+async def test_the_palette_opens_screens_and_subjects(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("ctrl+p")
         await deck.sees("Is anything wrong right now?", "The live request log")
         await deck.type("42")
@@ -133,8 +133,8 @@ async def test_the_palette_opens_screens_and_subjects(business: str) -> None:
         await heading(deck, "keys")
 
 
-async def test_help_lists_every_key_of_each_screen_with_its_purpose(business: str) -> None:
-    async with console(business, size=(120, 60)) as deck:
+async def test_help_lists_every_key_of_each_screen_with_its_purpose(same_business: str) -> None:
+    async with console(same_business, size=(120, 60)) as deck:
         for place in ("overview", "customers", "keys", "requests", "customer 7", "key 42"):
             await deck.say(":", place)
             await deck.until(lambda place=place: f"opsdeck  {place[:4]}" in deck.header, place)
@@ -155,8 +155,8 @@ async def test_help_lists_every_key_of_each_screen_with_its_purpose(business: st
 
 
 @pytest.mark.parametrize("way", ["q", "ctrl+c", ":quit"])
-async def test_there_are_three_ways_out(business: str, way: str) -> None:
-    async with console(business) as deck:
+async def test_there_are_three_ways_out(same_business: str, way: str) -> None:
+    async with console(same_business) as deck:
         if way == ":quit":
             await deck.say(":", "quit")
         else:
@@ -165,9 +165,9 @@ async def test_there_are_three_ways_out(business: str, way: str) -> None:
         assert deck.app.return_code == 0
 
 
-async def test_places_can_be_visited_while_the_connection_is_lost(business: str) -> None:
-    async with console(business) as deck:
+async def test_places_can_be_visited_while_the_connection_is_lost(same_business: str) -> None:
+    async with console(same_business) as deck:
         for digit in "2341":
-            cut_connections(business)
+            cut_connections(same_business)
             await deck.press(digit)
         await deck.until(lambda: "● connected" in deck.header, "connected again")

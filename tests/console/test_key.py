@@ -20,8 +20,8 @@ async def test_a_key_shows_its_customer_its_making_and_its_traffic(business: str
         assert "nothing on record" in deck.line("history")
 
 
-async def test_a_key_without_traffic_says_none(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_key_without_traffic_says_none(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", "key 42")
         await deck.sees("requests  none")
 
@@ -71,7 +71,7 @@ async def test_l_shows_the_requests_of_this_key_and_c_its_customer(business: str
         assert "/theirs" not in deck.text
 
 
-async def test_a_key_that_does_not_exist_is_said_not_to_exist(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_key_that_does_not_exist_is_said_not_to_exist(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.say(":", "key 0xdeadbeef")
         await deck.sees("there is no key with fingerprint 0xdeadbeef")

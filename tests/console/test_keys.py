@@ -61,8 +61,8 @@ SEARCHES = (
 )
 
 
-async def test_a_search_narrows_the_list(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_narrows_the_list(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("3")
         await deck.sees("0x0000002a")
         for search, found in SEARCHES:
@@ -72,8 +72,8 @@ async def test_a_search_narrows_the_list(business: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["/", ":"])
-async def test_a_pasted_key_is_found_and_appears_in_no_frame(business: str, frames: list[str], way: str) -> None:
-    async with console(business, kind=EveryFrame) as deck:
+async def test_a_pasted_key_is_found_and_appears_in_no_frame(same_business: str, frames: list[str], way: str) -> None:
+    async with console(same_business, kind=EveryFrame) as deck:
         await deck.press("3")
         await deck.sees("0x0000002a")
         await deck.press(way)
@@ -91,16 +91,16 @@ async def test_a_pasted_key_is_found_and_appears_in_no_frame(business: str, fram
     assert not any(PASTED_KEY[:20] in frame or PASTED_KEY[-20:] in frame for frame in frames)
 
 
-async def test_a_key_pasted_into_the_palette_appears_in_no_frame(business: str, frames: list[str]) -> None:
-    async with console(business, kind=EveryFrame) as deck:
+async def test_a_key_pasted_into_the_palette_appears_in_no_frame(same_business: str, frames: list[str]) -> None:
+    async with console(same_business, kind=EveryFrame) as deck:
         await deck.press("ctrl+p")
         deck.app.post_message(events.Paste(PASTED_KEY))
         await deck.sees(f"key 0x{PASTED:08x}")
     assert not any(PASTED_KEY[:20] in frame or PASTED_KEY[-20:] in frame for frame in frames)
 
 
-async def test_a_search_that_cannot_be_read_says_why_and_stays(business: str) -> None:
-    async with console(business) as deck:
+async def test_a_search_that_cannot_be_read_says_why_and_stays(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("3")
         await deck.sees("0x0000002a")
         await deck.say("/", "nonsense")
@@ -108,8 +108,8 @@ async def test_a_search_that_cannot_be_read_says_why_and_stays(business: str) ->
         assert len(labels(deck.lines)) == 5
 
 
-async def test_enter_opens_the_key_under_the_cursor(business: str) -> None:
-    async with console(business) as deck:
+async def test_enter_opens_the_key_under_the_cursor(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.press("3")
         await deck.sees("0x0000002a")
         await deck.press("down", "down", "enter")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db.audit import Actor
-from db.database import Database
+from db.database import Database, Limits
 from db.operations import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.console.screens import console, cut_connections, query
@@ -120,7 +120,8 @@ async def test_the_log_goes_on_after_a_lost_connection_with_no_row_missing_or_do
 
 
 async def test_a_database_that_is_away_at_the_start_is_waited_for(business: str) -> None:
-    async with wired(business) as (wire, dsn), console(dsn, connected=False) as deck:
+    limits = Limits(connect_s=0.5)
+    async with wired(business) as (wire, dsn), console(dsn, connected=False, limits=limits) as deck:
         await deck.sees("✕ connection lost, retry in", "the database does not answer")
         assert deck.app.screen.has_class("stale")
         await deck.press("2")

@@ -25,8 +25,8 @@ async def test_traffic_is_summed_up_over_five_minutes(business: str) -> None:
         assert "guaranteed 99%" in deck.text
 
 
-async def test_without_traffic_it_says_so(business: str) -> None:
-    async with console(business) as deck:
+async def test_without_traffic_it_says_so(same_business: str) -> None:
+    async with console(same_business) as deck:
         await deck.sees("No request was logged in the last 5 minutes.", "No customer sent a request in 5 minutes.")
 
 

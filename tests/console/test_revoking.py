@@ -76,28 +76,28 @@ async def test_the_dialog_says_the_effect_the_blast_radius_and_the_shell_command
 
 
 @pytest.mark.parametrize("way", ["enter", "escape"])
-async def test_enter_on_cancel_and_escape_change_nothing(business: str, way: str) -> None:
-    async with console(business) as deck:
+async def test_enter_on_cancel_and_escape_change_nothing(same_business: str, way: str) -> None:
+    async with console(same_business) as deck:
         await dialog(deck)
         await deck.press(way)
         await deck.sees("Nothing was changed.")
         assert "Why? It goes on record." not in deck.text
-    assert untouched(business)
+    assert untouched(same_business)
 
 
-async def test_escape_changes_nothing_even_with_reason_and_phrase_typed(business: str) -> None:
-    async with console(business) as deck:
+async def test_escape_changes_nothing_even_with_reason_and_phrase_typed(same_business: str) -> None:
+    async with console(same_business) as deck:
         await dialog(deck)
         await deck.type("leaked")
         await deck.press("tab")
         await deck.type("002a")
         await deck.press("escape")
         await deck.sees("Nothing was changed.")
-    assert untouched(business)
+    assert untouched(same_business)
 
 
-async def test_the_verb_works_only_once_reason_and_phrase_are_there(business: str) -> None:
-    async with console(business) as deck:
+async def test_the_verb_works_only_once_reason_and_phrase_are_there(same_business: str) -> None:
+    async with console(same_business) as deck:
         await dialog(deck)
         verb = deck.app.screen.query_one("#go", Button)
         assert str(verb.label) == "Revoke"
@@ -117,11 +117,11 @@ async def test_the_verb_works_only_once_reason_and_phrase_are_there(business: st
         assert deck.app.screen.focused is deck.app.screen.query_one("#reason")
         await deck.press("escape")
         await deck.sees("Nothing was changed.")
-    assert untouched(business)
+    assert untouched(same_business)
 
 
-async def test_enter_in_a_field_goes_on_to_the_next_and_confirms_nothing(business: str) -> None:
-    async with console(business) as deck:
+async def test_enter_in_a_field_goes_on_to_the_next_and_confirms_nothing(same_business: str) -> None:
+    async with console(same_business) as deck:
         await dialog(deck)
         await deck.type("leaked")
         await deck.press("enter")
@@ -129,17 +129,17 @@ async def test_enter_in_a_field_goes_on_to_the_next_and_confirms_nothing(busines
         await deck.sees(" leaked ", " 002a ")
         await deck.press("enter", "enter")  # on to Cancel, and there it is
         await deck.sees("Nothing was changed.")
-    assert untouched(business)
+    assert untouched(same_business)
 
 
-async def test_typing_on_cancel_goes_to_the_reason_with_its_spaces_and_its_first_letter(business: str) -> None:
-    async with console(business) as deck:
+async def test_typing_on_cancel_goes_to_the_reason_with_its_spaces_and_its_first_letter(same_business: str) -> None:
+    async with console(same_business) as deck:
         await dialog(deck)
         await deck.type("  in a public repo q 1 : ?")
         await deck.sees("  in a public repo q 1 : ?")
         assert "Revoke key" in deck.text
         await deck.press("escape")
-    assert untouched(business)
+    assert untouched(same_business)
 
 
 async def test_a_confirmed_revocation_is_done_on_record_and_told(business: str) -> None:
@@ -224,8 +224,8 @@ async def test_what_is_revoked_already_when_asked_for_opens_no_dialog(business: 
     assert audit_rows(business) == []
 
 
-async def test_a_read_only_console_does_not_offer_to_change_anything(business: str) -> None:
-    async with console(business, read_only=True) as deck:
+async def test_a_read_only_console_does_not_offer_to_change_anything(same_business: str) -> None:
+    async with console(same_business, read_only=True) as deck:
         for place in ("keys", "key 42", f"customer {CUSTOMER}"):
             await deck.say(":", place)
             await deck.sees(LABEL)
@@ -239,13 +239,13 @@ async def test_a_read_only_console_does_not_offer_to_change_anything(business: s
             await deck.never_sees("Why? It goes on record.", for_s=0.2)
 
 
-async def test_a_role_that_may_not_write_is_offered_nothing_to_change(business: str) -> None:
-    role = f"looker_{query(business, 'SELECT oid FROM pg_database WHERE datname = current_database()')[0][0]}"
-    query(business, f"CREATE ROLE {role} LOGIN IN ROLE pg_read_all_data")
+async def test_a_role_that_may_not_write_is_offered_nothing_to_change(same_business: str) -> None:
+    role = f"looker_{query(same_business, 'SELECT oid FROM pg_database WHERE datname = current_database()')[0][0]}"
+    query(same_business, f"CREATE ROLE {role} LOGIN IN ROLE pg_read_all_data")
     try:
-        async with console(business.replace("postgres@", f"{role}@")) as deck:
+        async with console(same_business.replace("postgres@", f"{role}@")) as deck:
             await deck.say(":", "key 42")
             await deck.sees("decimal 42", "read-only")
             await deck.until(lambda: "Revoke" not in deck.footer, "nothing to revoke with")
     finally:
-        query(business, f"DROP ROLE {role}")
+        query(same_business, f"DROP ROLE {role}")
