@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 from textual.app import App
-from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -20,7 +19,7 @@ class KeyBar(Footer):
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
         """Textual says that bindings may have changed."""
-        app: App[Any] = self.app  # pyright: ignore[reportUnknownMemberType]
+        app = cast("App[Any]", self.app)
         if not (self.is_attached and screen is self.screen and app.app_focus):
             return
         keys = tuple(

@@ -69,6 +69,7 @@ async def test_service_is_stopped_with_the_typed_id_and_a_reason_and_resumed_aga
         await deck.sees("Customer 7 is now suspended at")
         assert status(business, 7) == "suspended"
         await deck.sees("suspend-customer by", "done; abuse")
+        await deck.until(lambda: "suspended" in deck.line("status "), "its status is shown")
         await deck.press("ctrl+t")
         await deck.sees("Resume customer 7")
         await deck.type("paid")
@@ -85,7 +86,7 @@ async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(same_busines
     async with console(same_business) as deck:
         await deck.say(":", f"customer {CLOSED}")
         await deck.sees("This customer has no keys.")
-        assert "Suspend/resume" not in deck.footer
+        await deck.until(lambda: deck.footer and "Suspend/resume" not in deck.footer, "nothing to stop")
         await deck.press("ctrl+t")
         await deck.never_sees("Suspend customer", "Resume customer", for_s=0.3)
         await deck.press("escape")

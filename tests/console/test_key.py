@@ -13,7 +13,7 @@ async def test_a_key_shows_its_customer_its_making_and_its_traffic(business: str
     async with console(business) as deck:
         await deck.say(":", "key 42")
         await deck.sees("0x0000002a, decimal 42", "4 (0.3 a minute), 75 % served by a backend")
-        assert f"{CUSTOMER} (active)" in deck.line("customer ")
+        assert f"{CUSTOMER} (active)" in deck.line(" customer  ")
         assert "seal, mainnet, open, production" in deck.line("service")
         assert "2 different" in deck.line("addresses")
         assert "r1-s03, r2-s07" in deck.line("servers")

@@ -150,7 +150,7 @@ async def test_a_confirmed_revocation_is_done_on_record_and_told(business: str) 
         (row,) = audit_rows(business)
         assert str(row["operation_id"])[:8] in text
         await deck.until(lambda: "done; in a public repo" in deck.prose, "the record is on the screen")
-        assert "revoked" in deck.line("state ")
+        await deck.until(lambda: "revoked" in deck.line(" state  "), "its state is shown")
         await deck.until(lambda: "Revoke" not in deck.footer, "what is revoked cannot be revoked")
     assert ALL - live_keys(business) == {42}
     assert row["outcome"] == "done"
