@@ -107,6 +107,20 @@ async def test_killed_backends_grey_the_screen_and_it_comes_back_by_itself(busin
         await deck.sees("live, suspended", wait_s=3)
 
 
+async def test_what_changed_while_nobody_listened_is_read_when_somebody_listens_again(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("3")
+        await deck.sees("0x0000002a")
+        query(
+            business,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query = 'LISTEN opsdeck'",
+        )
+        await deck.sees("✕ connection lost")
+        query(business, "UPDATE customers SET status = 'suspended' WHERE customer_id = 7")  # no hint: nobody hears it
+        await deck.sees("live, suspended", wait_s=4)
+
+
 async def test_the_log_goes_on_after_a_lost_connection_with_no_row_missing_or_doubled(business: str) -> None:
     log(business, 0, 5)
     async with console(business) as deck:

@@ -135,7 +135,8 @@ async def test_enter_in_a_field_goes_on_to_the_next_and_confirms_nothing(same_bu
 async def test_typing_on_cancel_goes_to_the_reason_with_its_spaces_and_its_first_letter(same_business: str) -> None:
     async with console(same_business) as deck:
         await dialog(deck)
-        await deck.type("  in a public repo q 1 : ?")
+        await deck.press("i")  # slowly, and then all at once
+        await deck.type("n a public repo q 1 : ?")
         await deck.sees("  in a public repo q 1 : ?")
         assert "Revoke key" in deck.text
         await deck.press("escape")
