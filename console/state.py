@@ -33,8 +33,8 @@ class DeckState:
         role = "read-only" if not self.may_write else (self.control.role if self.control else "…")
         return (
             Item(self.profile.upper() if self.production else self.profile, loud, 1),
-            Item(self.place, Tone.DIM, 4),
-            Item(role, Tone.NOTICE if not self.may_write else Tone.DIM, 1 if not self.may_write else 3),
+            Item(self.place, Tone.DIM, 3),
+            Item(role, Tone.NOTICE if not self.may_write else Tone.DIM, 1 if not self.may_write else 4),
         )
 
     def condition(self) -> tuple[Item, ...]:
@@ -45,12 +45,12 @@ class DeckState:
         if self.control is not None:
             on = self.control.maintenance_mode
             items.append(
-                Item("MAINTENANCE" if on else "maintenance off", Tone.WARN if on else Tone.DIM, 0 if on else 4)
+                Item("MAINTENANCE" if on else "maintenance off", Tone.WARN if on else Tone.DIM, 0 if on else 5)
             )
         if self.link is None:
             items.append(Item("○ connecting", Tone.DIM))
         elif self.link.up:
-            items.append(Item("● connected", Tone.GOOD, 2))
+            items.append(Item("● connected", Tone.GOOD, 1))
         else:
             items.append(Item(f"✕ connection lost, retry in {self.link.retry_s} s", Tone.BAD))
         return tuple(items)

@@ -152,7 +152,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
             self.query_one("#trouble", Static).update(trouble)
             self.set_class(bool(trouble), "stale")
         line = self.query_one(StatusLine)
-        line.left = (Item("opsdeck", Tone.ACCENT, 2), Item(self.heading), *state.identity())
+        line.left = (Item("opsdeck", Tone.ACCENT, 6), Item(self.heading), *state.identity())
         line.right = (*self._age(), *state.condition())
 
     def _age(self) -> tuple[Item, ...]:
@@ -162,5 +162,5 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         seconds = int(monotonic() - self._loaded)
         since = f"{self._loaded_at:%H:%M:%S} UTC"
         if not self._trouble and (self.period is None or seconds <= max(2 * self.period, 10)):
-            return (Item("live", Tone.DIM, 3),)
+            return (Item("live", Tone.DIM, 5),)
         return (Item(f"as of {since}, {seconds} s old", Tone.WARN),)

@@ -137,8 +137,8 @@ class RequestsScreen(DeckScreen[Batch]):
             rate = sum(count for _, count in self._arrivals) / _RATE_S
             items.append(Item(f"{rate:,.0f} rows/s", Tone.PLAIN))
         if self._lag_s is not None:
-            items.append(Item(f"lag {max(0.0, self._lag_s):.1f} s", Tone.DIM, 1))
-        items.append(Item(f"{self._received:,} received", Tone.DIM, 2))
+            items.append(Item(f"lag {max(0.0, self._lag_s):.1f} s", Tone.DIM, 2))
+        items.append(Item(f"{self._received:,} received", Tone.DIM, 5))
         return tuple(items)
 
     # Keys
