@@ -102,6 +102,18 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     def narrow(self, subject: str) -> None:
         """Shows what a place's subject says; screens without a search ignore it."""
 
+    def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """What was typed behind `/`; a command behind `:` goes on to the app."""
+        if event.kind != "narrow":
+            return
+        event.stop()
+        try:
+            self.narrow(event.text)
+        except ValueError as error:
+            self.query_one(Prompt).say(str(error))
+        else:
+            self.query_one(Prompt).close()
+
     def go(self, kind: str, subject: str = "") -> None:
         """Opens another place."""
         self.run_worker(self.deck.go(Place(kind, subject)), group="go")

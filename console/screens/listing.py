@@ -95,25 +95,10 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
         line.set_class(bool(self.place.subject), "on")
 
     def action_search(self) -> None:
-        self.query_one(Prompt).open("search", "/", text=self.place.subject, hint=self.search_hint)
+        self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=self.search_hint)
 
     def action_clear(self) -> None:
         self.narrow("")
-
-    def on_prompt_entered(self, event: Prompt.Entered) -> None:
-        if event.kind != "search":
-            return
-        event.stop()
-        try:
-            self.narrow(event.text)
-        except ValueError as error:
-            self.query_one(Prompt).say(str(error))
-            return
-        self.query_one(Prompt).close()
-        self.table.focus()
-
-    def on_prompt_dismissed(self) -> None:
-        self.table.focus()
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         event.stop()

@@ -145,7 +145,7 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def action_filter(self) -> None:
         hint = "status:5xx !class:burst key:0x… customer:42 slower-than:500ms"
-        self.query_one(Prompt).open("filter", "/", text=self.place.subject, hint=hint)
+        self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=hint)
 
     def action_clear(self) -> None:
         self.narrow("")
@@ -159,21 +159,6 @@ class RequestsScreen(DeckScreen[Batch]):
         row = self.log_view.cursor_row
         if row is not None and row.api_key_fp:
             self.go("key", str(row.api_key_fp))
-
-    def on_prompt_entered(self, event: Prompt.Entered) -> None:
-        if event.kind != "filter":
-            return
-        event.stop()
-        try:
-            self.narrow(event.text)
-        except ValueError as error:
-            self.query_one(Prompt).say(str(error))
-            return
-        self.query_one(Prompt).close()
-        self.log_view.focus()
-
-    def on_prompt_dismissed(self) -> None:
-        self.log_view.focus()
 
     def on_ring_log_opened(self, event: RingLog.Opened[Any]) -> None:
         event.stop()
