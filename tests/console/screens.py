@@ -122,13 +122,15 @@ class Operator:
         return found
 
     async def sees(self, *parts: str, wait_s: float = 6.0) -> str:
-        """The screen, once it shows all of these."""
+        """The screen, once it shows all of these. What was painted with them is there too for who looks next."""
 
         def all_there() -> str:
             text = self.text
             return text if all(part in text for part in parts) else ""
 
-        return await self.until(all_there, f"the screen shows {parts}", wait_s)
+        text = await self.until(all_there, f"the screen shows {parts}", wait_s)
+        await self._heard()
+        return text
 
     async def sees_no(self, *parts: str, wait_s: float = 6.0) -> str:
         """The screen, once it shows none of these."""

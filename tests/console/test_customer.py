@@ -28,8 +28,9 @@ async def test_a_customer_shows_its_wallet_money_services_and_keys(business: str
     )
     async with console(business) as deck:
         await deck.say(":", str(CUSTOMER))
-        await deck.sees("0x0000002a", "0x0000002b", "0xffffffff")
-        assert wallet(CUSTOMER) in deck.text
+        await deck.sees(
+            "0x0000002a", "0x0000002b", "0xffffffff", wallet(CUSTOMER), "the ledger sums to", "nothing on record"
+        )
         assert "$123.45, but the ledger sums to $100.00" in deck.line("balance")
         assert "$12.34 of $500.00" in deck.line("this month")
         assert "enterprise, enabled" in deck.line("grpc")

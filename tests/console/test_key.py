@@ -12,7 +12,8 @@ async def test_a_key_shows_its_customer_its_making_and_its_traffic(business: str
     add_request(business, api_key_fp=43)
     async with console(business) as deck:
         await deck.say(":", "key 42")
-        await deck.sees("0x0000002a, decimal 42", "4 (0.3 a minute), 75 % served by a backend")
+        await deck.sees("0x0000002a, decimal 42", "4 (0.3 a minute), 75 % served by a backend", "nothing on record")
+        await deck.until(lambda: f"{CUSTOMER} (active)" in deck.line(" customer  "), "all of it is painted")
         assert f"{CUSTOMER} (active)" in deck.line(" customer  ")
         assert "seal, mainnet, open, production" in deck.line("service")
         assert "2 different" in deck.line("addresses")
