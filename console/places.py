@@ -4,7 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 
-from db.source import looks_like_key, parse_fingerprint
+from db.source import format_fingerprint, looks_like_key, parse_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Place:
     @property
     def title(self) -> str:
         if self.kind == "key":
-            return f"key 0x{int(self.subject):08x}"
+            return f"key {format_fingerprint(int(self.subject))}"
         return f"{self.kind} {self.subject}".strip()
 
 
@@ -55,7 +55,7 @@ def recognised(text: str) -> tuple[Place, ...]:
 
 def hide_key(word: str) -> str:
     """A full key as its fingerprint, anything else as it is: keys never reach the screen."""
-    return f"0x{parse_fingerprint(word):08x}" if looks_like_key(word) else word
+    return format_fingerprint(parse_fingerprint(word)) if looks_like_key(word) else word
 
 
 def parse_command(text: str) -> Place:

@@ -15,7 +15,7 @@ from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.health import Check, State, health
 from db.suiftly.jobs import JOBS
-from db.suiftly.key_format import looks_like_key, parse_fingerprint
+from db.suiftly.key_format import format_fingerprint, looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
@@ -76,6 +76,7 @@ __all__ = [
     "event_name",
     "explain",
     "filter_from_options",
+    "format_fingerprint",
     "invent_business",
     "key_metadata_words",
     "looks_like_key",

@@ -16,6 +16,7 @@ from db.source import (
     KeyTraffic,
     RevokeKeys,
     Source,
+    format_fingerprint,
     parse_fingerprint,
     parse_key_search,
     server_label,
@@ -84,7 +85,7 @@ async def list_keys(context: Context, options: Namespace) -> int:
         if options.after is not None:
             after = await source.keys.find(options.after)
             if after is None:
-                raise UsageError(f"--after: there is no key with fingerprint 0x{options.after:08x}")
+                raise UsageError(f"--after: there is no key with fingerprint {format_fingerprint(options.after)}")
         search = KeySearch(customer_id=options.customer, state=options.state)
         page = await source.keys.page(search, after=after, limit=options.limit)
     if options.json:
@@ -127,7 +128,7 @@ async def _read_stdin() -> str:
 async def _key(source: Source, wanted: int) -> ApiKey | None:
     found = await source.keys.find(wanted)
     if found is None:
-        narrate(f"there is no key with fingerprint 0x{wanted:08x}")
+        narrate(f"there is no key with fingerprint {format_fingerprint(wanted)}")
     return found
 
 

@@ -17,7 +17,7 @@ from console.cli.values import rows_at_most
 from console.failures import word
 from console.settings import UsageError
 from db.errors import TimedOut, Unavailable
-from db.source import FilterError, RequestFilter, RequestRow, Source, as_record, filter_from_options
+from db.source import FilterError, RequestFilter, RequestRow, Source, as_record, filter_from_options, format_fingerprint
 
 _POLL_S = 0.25
 _FILTERS = {
@@ -72,7 +72,7 @@ def _text(row: RequestRow) -> str:
         f"{row.status_code:>4} {record['traffic_class']:<12} {row.time_total:>6} ms {record['server_name']}",
         f"{record['service_type_name']:<8} {record['network_name']:<8}",
         f"{'-' if row.customer_id is None else row.customer_id:>10}",
-        f"0x{row.api_key_fp:08x}" if row.api_key_fp else f"{'-':<10}",
+        format_fingerprint(row.api_key_fp) if row.api_key_fp else f"{'-':<10}",
         f"{cell(row.path_prefix):<10} {cell(row.termination_state or '--')}",
     ]
     if row.repeat > 1:

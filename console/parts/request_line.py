@@ -2,7 +2,15 @@
 
 from datetime import UTC
 
-from db.source import RequestRow, TrafficClass, event_name, server_label, service_name, traffic_class
+from db.source import (
+    RequestRow,
+    TrafficClass,
+    event_name,
+    format_fingerprint,
+    server_label,
+    service_name,
+    traffic_class,
+)
 from widgets.tone import Tone
 
 _TONES = {
@@ -24,7 +32,7 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     kind = traffic_class(row.traffic_type, row.status_code)
     at = row.timestamp.astimezone(UTC)
     customer = "-" if row.customer_id is None else str(row.customer_id)
-    key = f"0x{row.api_key_fp:08x}" if row.api_key_fp else "-"
+    key = format_fingerprint(row.api_key_fp) if row.api_key_fp else "-"
     what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
     place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {customer:>11} {key:<10}"
     path = row.path_prefix or "-"

@@ -17,7 +17,7 @@ from console.parts.revoking import blast_radius, revocation
 from console.screens.base import DeckScreen
 from console.words import ago, clock, moment
 from db.errors import Refused, TimedOut
-from db.source import RECENT_MINUTES, ApiKey, AuditRow, KeyTraffic, key_metadata_words, server_label
+from db.source import RECENT_MINUTES, ApiKey, AuditRow, KeyTraffic, format_fingerprint, key_metadata_words, server_label
 from widgets.facts import Fact, Facts
 from widgets.tone import Tone
 
@@ -61,7 +61,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
     async def load(self) -> KeySnapshot:
         key = await self.source.keys.find(int(self.place.subject))
         if key is None:
-            raise Refused(f"there is no key with fingerprint 0x{int(self.place.subject):08x}")
+            raise Refused(f"there is no key with fingerprint {format_fingerprint(int(self.place.subject))}")
         try:
             traffic: KeyTraffic | str = await self.source.keys.traffic(key)
         except TimedOut as error:

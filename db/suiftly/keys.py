@@ -13,6 +13,7 @@ from db.suiftly.key_format import (
     MAX_CUSTOMER_ID,
     KeyFormatError,
     KeyMetadata,
+    format_fingerprint,
     looks_like_key,
     parse_fingerprint,
     sha256_hex,
@@ -40,7 +41,7 @@ class ApiKey:
     @property
     def label(self) -> str:
         """The fingerprint as shown everywhere: eight hex digits."""
-        return f"0x{self.fingerprint:08x}"
+        return format_fingerprint(self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

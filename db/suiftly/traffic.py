@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from db.database import Connection, Database
 from db.suiftly.codes import traffic_class
+from db.suiftly.key_format import format_fingerprint
 
 WINDOW = timedelta(minutes=5)
 BUCKET = timedelta(seconds=5)
@@ -170,7 +171,12 @@ async def _still_served(connection: Connection) -> list[tuple[int, datetime, int
 
 async def _attention(connection: Connection) -> tuple[Attention, ...]:
     lines = [
-        Attention("bad", f"revoked key 0x{fp:08x} is still served: {count} request(s) in 5 min", f"key:{fp}", since)
+        Attention(
+            "bad",
+            f"revoked key {format_fingerprint(fp)} is still served: {count} request(s) in 5 min",
+            f"key:{fp}",
+            since,
+        )
         for fp, since, count in (await _still_served(connection))[:5]
     ]
     lines += [

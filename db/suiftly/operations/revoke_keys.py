@@ -10,6 +10,7 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Operation, Preview
+from db.suiftly.key_format import format_fingerprint
 
 _MOST_AT_ONCE = 500
 
@@ -26,7 +27,7 @@ class _Target:
 
     @property
     def label(self) -> str:
-        return f"0x{self.fingerprint:08x}"
+        return format_fingerprint(self.fingerprint)
 
     @property
     def subject(self) -> str:
@@ -70,7 +71,7 @@ class RevokeKeys(Operation):
 
     @property
     def shell(self) -> str:
-        return "opsdeck keys revoke " + " ".join(f"0x{fingerprint:08x}" for fingerprint in self.fingerprints)
+        return "opsdeck keys revoke " + " ".join(map(format_fingerprint, self.fingerprints))
 
     def at_version(self, version: str) -> Self:
         return replace(self, version=version)
@@ -127,7 +128,9 @@ class RevokeKeys(Operation):
         await cursor.execute(query, {"fingerprints": list(self.fingerprints)})
         targets = await cursor.fetchall()
         if missing := sorted(set(self.fingerprints) - {target.fingerprint for target in targets}):
-            raise Refused(f"there is no key with fingerprint 0x{missing[0]:08x}; look with `opsdeck keys find`")
+            raise Refused(
+                f"there is no key with fingerprint {format_fingerprint(missing[0])}; look with `opsdeck keys find`"
+            )
         for target in targets:
             if refusal := target.refusal(self.customer_id):
                 raise Refused(refusal)
