@@ -9,8 +9,6 @@ from console.failures import word
 from db.errors import DatabaseError
 from db.source import Job, Source
 
-_BAD = {"failed", "partial", "crashed"}
-
 
 class JobStarter:
     """Runs jobs in workers of the app and tells how they ended."""
@@ -32,10 +30,10 @@ class JobStarter:
         try:
             run = await self._source.run_job(job, dry_run=dry_run)
         except DatabaseError as error:
-            self._app.notify(word(error).text, title=job.name, severity="warning", timeout=10, markup=False)
+            self._say_failure(job, error)
             return
         self._changed("jobs")
-        severity = "warning" if run.outcome in _BAD else "information"
+        severity = "warning" if run.bad else "information"
         text = run.message or run.outcome
         title = f"{job.name}{' (dry run)' if dry_run else ''}: {run.outcome}"
         self._app.notify(text, title=title, severity=severity, timeout=8, markup=False)
@@ -44,7 +42,10 @@ class JobStarter:
         try:
             asked = await self._source.jobs.ask_to_stop(job.name, self._source.actor)
         except DatabaseError as error:
-            self._app.notify(word(error).text, title=job.name, severity="warning", timeout=10, markup=False)
+            self._say_failure(job, error)
             return
         text = "It stops at its next step; what it committed stays." if asked else "It is not running."
         self._app.notify(text, title=job.name, timeout=5, markup=False)
+
+    def _say_failure(self, job: Job, error: DatabaseError) -> None:
+        self._app.notify(word(error).text, title=job.name, severity="warning", timeout=10, markup=False)

@@ -11,8 +11,6 @@ from console.cli.output import emit, narrate, table, to_json
 from console.settings import UsageError
 from db.source import JOBS, JobRun
 
-_BAD = {"failed", "partial", "crashed"}
-
 
 def add(commands: Subparsers) -> None:
     verbs = commands.add_parser("jobs", help="run the jobs, see how they went").add_subparsers(
@@ -40,14 +38,14 @@ def _known(name: str | None) -> None:
 
 async def list_jobs(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        last = {job.name: (await source.jobs.page(job=job.name, limit=1) or (None,))[0] for job in JOBS}
+        last = await source.jobs.last([job.name for job in JOBS])
     if options.json:
-        emit(to_json({"jobs": [{"job": job.name, "title": job.title, "last": last[job.name]} for job in JOBS]}))
+        emit(to_json({"jobs": [{"job": job.name, "title": job.title, "last": last.get(job.name)} for job in JOBS]}))
         return failures.DONE
     rows = [
         (job.name, run.outcome if run else "never run", run.started_at if run else None, job.title)
         for job in JOBS
-        for run in (last[job.name],)
+        for run in (last.get(job.name),)
     ]
     emit(table(("job", "last outcome", "started (UTC)", "what it does"), rows))
     return failures.DONE
@@ -65,7 +63,7 @@ async def run_one(context: Context, options: Namespace) -> int:
         emit(to_json(_document(run)))
     else:
         emit(f"{run.outcome}: {run.message}")
-    return failures.FAILED if run.outcome in _BAD else failures.DONE
+    return failures.FAILED if run.bad else failures.DONE
 
 
 def _tell(progress: str, counts: Counter[str]) -> None:

@@ -96,10 +96,9 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
 
     async def load(self) -> JobsSnapshot:
         history = await self.source.jobs.page(limit=200)
-        last = {job.name: await self.source.jobs.page(job=job.name, limit=1) for job in JOBS}
+        last = await self.source.jobs.last([job.name for job in JOBS])
         now = datetime.now(UTC)
-        states = tuple(JobState(job, last[job.name][0] if last[job.name] else None, now) for job in JOBS)
-        return JobsSnapshot(states, history)
+        return JobsSnapshot(tuple(JobState(job, last.get(job.name), now) for job in JOBS), history)
 
     def paint(self, snapshot: JobsSnapshot) -> None:
         self.jobs.show(snapshot.jobs, complete=True)

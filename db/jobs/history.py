@@ -1,6 +1,7 @@
 """The record of job runs (table console.job_run)."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -35,6 +36,11 @@ class JobRun:
     message: str | None
     duration_s: float
 
+    @property
+    def bad(self) -> bool:
+        """It ended, and somebody should look why."""
+        return self.outcome in ("failed", "partial", "crashed")
+
 
 _SELECT: LiteralString = """
     SELECT run_id, job, dry_run, os_user, ssh_source, db_role, started_at, finished_at,
@@ -66,6 +72,18 @@ class JobHistory:
             parameters = {"job": job, "outcome": outcome, "limit": limit, "silence": SILENCE}
             await cursor.execute(query, parameters)
             return tuple(await cursor.fetchall())
+
+    async def last(self, jobs: Sequence[str]) -> dict[str, JobRun]:
+        """The newest run of each of these jobs, by name; a job that never ran is missing. One index look-up a job."""
+        query = (
+            "SELECT run.* FROM unnest(%(jobs)s::text[]) AS wanted(name) CROSS JOIN LATERAL ("
+            + _SELECT
+            + " WHERE job = wanted.name ORDER BY started_at DESC LIMIT 1) run"
+        )
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(JobRun))
+            await cursor.execute(query, {"jobs": list(jobs), "silence": SILENCE})
+            return {run.job: run for run in await cursor.fetchall()}
 
     async def find(self, run_id: UUID) -> JobRun | None:
         """One run, or None."""

@@ -108,6 +108,21 @@ async def test_a_run_that_died_is_shown_as_crashed(database: Database, dsn: str)
     assert [run.outcome for run in await history.page(outcome="crashed")] == ["crashed"]
 
 
+async def test_the_last_run_of_each_job_is_found_at_once(database: Database) -> None:
+    class Other(_Slow):
+        name = "other"
+        number = 98
+
+    await run_job(database, _Slow(), actor=ANN)
+    await run_job(database, Other(PartlyFailed("half of it")), actor=ANN)
+    await run_job(database, _Slow(), actor=BOB)
+    last = await JobHistory(database).last(["slow", "other", "never-run"])
+    assert {name: (run.os_user, run.outcome, run.bad) for name, run in last.items()} == {
+        "slow": ("bob", "succeeded", False),
+        "other": ("ann", "partial", True),
+    }
+
+
 async def test_losing_the_lock_ends_the_run(database: Database, dsn: str) -> None:
     job = _Slow(steps=1000)
     task = asyncio.create_task(run_job(database, job, actor=ANN))
