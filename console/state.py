@@ -1,6 +1,6 @@
 """What every screen's header tells: one frozen value, held by the app."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from console.live import Link
 from db.source import SystemControl
@@ -23,9 +23,6 @@ class DeckState:
     @property
     def may_write(self) -> bool:
         return not self.read_only and (self.control is None or self.control.can_write)
-
-    def with_link(self, link: Link) -> "DeckState":
-        return replace(self, link=link)
 
     def identity(self) -> tuple[Item, ...]:
         """Profile, database and role, for the left of the header."""

@@ -18,7 +18,6 @@ class Vitals:
     tell: "Callable[[Vitals], None]"
     control: SystemControl | None = None
     still_served: int = 0
-    failure: Failure | None = None
     _refresh: "Refresh[tuple[SystemControl, int]]" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,9 +36,7 @@ class Vitals:
 
     def _show(self, read: tuple[SystemControl, int]) -> None:
         self.control, self.still_served = read
-        self.failure = None
         self.tell(self)
 
     def _fail(self, failure: Failure) -> None:
-        # The screens tell of a lost database themselves; here the last known facts stay.
-        self.failure = failure
+        """The screens tell of a lost database themselves; here the last known facts stay."""

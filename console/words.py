@@ -43,8 +43,3 @@ def short(number: float) -> str:
         if number >= size:
             return f"{number / size:.1f}{letter}"
     return f"{number:.0f}"
-
-
-def wallet(address: str) -> str:
-    """A wallet short enough for a column: 0x1234ab…cdef."""
-    return f"{address[:8]}…{address[-4:]}"

@@ -72,6 +72,3 @@ class Context:
     async def source(self) -> AsyncGenerator[Source]:
         async with self.database() as database:
             yield Source(database)
-
-
-Command = Callable[[Context, Namespace], Awaitable[int]]

@@ -1,5 +1,7 @@
 """opsdeck keys list | show | find | revoke"""
 
+import asyncio
+import sys
 from argparse import Namespace
 
 from console import failures
@@ -119,9 +121,6 @@ async def find_keys(context: Context, options: Namespace) -> int:
 
 
 async def _read_stdin() -> str:
-    import asyncio
-    import sys
-
     return (await asyncio.to_thread(sys.stdin.readline)).strip()
 
 

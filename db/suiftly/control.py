@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
@@ -21,6 +22,17 @@ class SystemControl:
     can_write: bool  # whether that role may revoke a key
 
 
+CAN_WRITE: LiteralString = """
+    has_table_privilege('public.api_keys', 'UPDATE') AND has_table_privilege('console.audit', 'INSERT')
+"""
+"""Whether the current role may revoke a key, as a condition in SQL."""
+
+_SELECT: LiteralString = (
+    "SELECT ma_vault_version, mm_vault_version, last_monthly_reset, maintenance_mode, updated_at, "
+    "current_user AS role, " + CAN_WRITE + " AS can_write FROM system_control WHERE id = 1"
+)
+
+
 class Control:
     """Questions about the flags, and about what this role may do."""
 
@@ -31,13 +43,7 @@ class Control:
         """The flags. Raises SchemaMismatch on a database that was not migrated."""
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(SystemControl))
-            await cursor.execute(
-                """SELECT ma_vault_version, mm_vault_version, last_monthly_reset, maintenance_mode, updated_at,
-                          current_user AS role,
-                          has_table_privilege('public.api_keys', 'UPDATE')
-                          AND has_table_privilege('console.audit', 'INSERT') AS can_write
-                   FROM system_control WHERE id = 1"""
-            )
+            await cursor.execute(_SELECT)
             found = await cursor.fetchone()
         if found is None:
             # The row is part of the migration; without it nothing is known, which is not the same as "off".

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from db.database import Connection, Database
 from db.migrate import schema_state
+from db.suiftly.control import CAN_WRITE
 from db.suiftly.traffic import Traffic
 
 
@@ -58,15 +59,10 @@ async def _server(connection: Connection) -> Check:
 
 
 async def _role(connection: Connection) -> Check:
-    row = await (
-        await connection.execute(
-            """SELECT current_user, has_table_privilege('public.api_keys', 'UPDATE'),
-                      has_table_privilege('console.audit', 'INSERT')"""
-        )
-    ).fetchone()
+    row = await (await connection.execute("SELECT current_user, " + CAN_WRITE)).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    role, keys, audit = row
-    if keys and audit:
+    role, can_write = row
+    if can_write:
         return Check("role", State.GOOD, f"{role} may change things")
     return Check("role", State.WARN, f"{role} may only read")
 
