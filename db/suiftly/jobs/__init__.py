@@ -4,6 +4,7 @@ from db.jobs.job import Job
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
+from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 
-JOBS: tuple[Job, ...] = (AggregateUsage(), MaintainPartitions(), CleanUp())
+JOBS: tuple[Job, ...] = (AggregateUsage(), RollUpTraffic(), MaintainPartitions(), CleanUp())
 """In the order in which they are worth running."""

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from db.suiftly.jobs.aggregate_usage import Counted
+from db.suiftly.jobs.log_consumer import Counted
 
 Step = Callable[[AsyncConnection[Any]], Awaitable[object]]
 

@@ -11,6 +11,7 @@ from db.jobs.history import JobRun
 from db.jobs.runner import run_job
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
+from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from tests.db.seed import CUSTOMER, add_customer, add_request
 
 ANN = Actor("ann", None)
@@ -46,6 +47,8 @@ async def test_an_old_hour_is_dropped_only_after_it_was_counted(database: Databa
 
     counted = await run_job(database, AggregateUsage(), actor=ANN)
     assert counted.outcome == "succeeded"
+    assert (await _maintain(database)).counts["kept_uncounted"] == 1  # the rollups have still to count it
+    await run_job(database, RollUpTraffic(), actor=ANN)
     dry = await _maintain(database, dry_run=True)
     assert dry.counts["dropped"] == 1
     assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1

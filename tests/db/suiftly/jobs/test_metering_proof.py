@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from db.suiftly.jobs.aggregate_usage import count_step, step_query
+from db.suiftly.jobs.aggregate_usage import AggregateUsage, step_query
+from db.suiftly.jobs.log_consumer import take_step
 from tests.db.suiftly.jobs.storm import Storm, prepare, rage, wrong_buckets
 
 SECONDS = float(os.environ.get("OPSDECK_STORM_SECONDS", "15"))
@@ -28,11 +29,11 @@ def _prepared_allowed(dsn: str) -> bool:
 
 
 async def _small_steps(connection: AsyncConnection[Any]) -> object:
-    return await count_step(connection, chunk_rows=50)
+    return await take_step(connection, AggregateUsage(), chunk_rows=50)
 
 
 async def _large_steps(connection: AsyncConnection[Any]) -> object:
-    return await count_step(connection)
+    return await take_step(connection, AggregateUsage())
 
 
 @pytest.mark.parametrize("step", [_large_steps, _small_steps])
@@ -70,7 +71,7 @@ async def _one_statement(connection: AsyncConnection[Any]) -> None:
         + step_query("success").strip().removeprefix("WITH")
     )
     query = query.replace("%(since)s::pg_snapshot", "(SELECT snap FROM held)")
-    await connection.execute(query, {"bound": str(2**64 - 1), "last": False})  # type: ignore[arg-type]
+    await connection.execute(query, {"bound": str(2**64 - 1), "last": False, "cursor": "usage"})  # type: ignore[arg-type]
 
 
 async def _two_reads(connection: AsyncConnection[Any]) -> None:
@@ -79,7 +80,9 @@ async def _two_reads(connection: AsyncConnection[Any]) -> None:
         await connection.execute("SELECT snap::text FROM console.capture_state WHERE name = 'usage' FOR UPDATE")
     ).fetchone()
     assert row is not None
-    await connection.execute(step_query("success"), {"since": row[0], "bound": str(2**64 - 1), "last": False})
+    await connection.execute(
+        step_query("success"), {"since": row[0], "bound": str(2**64 - 1), "last": False, "cursor": "usage"}
+    )
     await connection.execute("UPDATE console.capture_state SET snap = pg_current_snapshot() WHERE name = 'usage'")
 
 

@@ -1,0 +1,152 @@
+"""What counts the request log: a cursor of its own, moved by the very statement that counts.
+
+Each step is one transaction with two statements, and both halves of that are load-bearing:
+
+1. `SELECT ... FOR UPDATE` of the cursor. Whoever waits here reads the log afterwards, in a new statement, with a new
+   snapshot. In one statement the snapshot would be older than the cursor it waited for, and rows are counted twice.
+2. Counting and moving the cursor in the same statement: `pg_current_snapshot()` is then the snapshot that was counted.
+   As two statements, what is committed in between is lost.
+
+A third form, one statement with an upsert that nothing refers to, runs the upsert after the UPDATE, finds the cursor
+row changed by its own command, and silently counts nothing. All three stand in the tests.
+"""
+
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, LiteralString
+
+from db.database import Connection
+from db.errors import Refused
+from db.jobs.job import Job, Run
+from db.suiftly.jobs.rebaseline import rebaseline
+
+CHUNK_ROWS = 500_000
+"""Log rows a step reads at most, but always whole transactions: one writer's COPY is never split."""
+
+_CURSOR: LiteralString = """
+    SELECT s.snap::text, s.system_identifier = c.system_identifier, s.recount_from
+    FROM console.capture_state s, pg_control_system() c
+    WHERE s.name = %s FOR UPDATE OF s
+"""
+
+# The first new transaction, and the one in which row CHUNK_ROWS + 1 lies; an index-only walk, so it costs a fraction
+# of reading the rows.
+_BOUND: LiteralString = """
+    SELECT (SELECT xid FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)
+            ORDER BY xid LIMIT 1)::text,
+           (SELECT xid FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)
+            ORDER BY xid OFFSET %(rows)s LIMIT 1)::text
+"""
+_NO_BOUND = 2**64 - 1  # the largest xid8
+
+# Moves the cursor to what was counted. Stands at the end of the counting statement, which has a CTE `seen` of one row.
+MOVE_CURSOR: LiteralString = """
+    UPDATE console.capture_state s
+    SET snap = console.snapshot_below(pg_current_snapshot(), %(bound)s::xid8),
+        rows = s.rows + seen.rows,
+        caught_up_at = CASE WHEN %(last)s THEN statement_timestamp() ELSE s.caught_up_at END,
+        updated_at = clock_timestamp()
+    FROM seen WHERE s.name = %(cursor)s
+"""
+
+
+def new_rows(columns: LiteralString) -> LiteralString:
+    """The query for the log rows of one step."""
+    head: LiteralString = "SELECT " + columns + " FROM haproxy_raw_logs WHERE "
+    return (
+        head
+        + "xid >= pg_snapshot_xmax(%(since)s::pg_snapshot) AND xid < %(bound)s::xid8 UNION ALL "
+        + head
+        + "xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))"
+    )
+
+
+def counted_rows(columns: LiteralString) -> LiteralString:
+    """The query for the log rows of the hour %(hour)s that lie before the cursor: what a recount looks at."""
+    return (
+        "SELECT "
+        + columns
+        + " FROM haproxy_raw_logs WHERE timestamp >= %(hour)s AND timestamp < %(hour)s + interval '1 hour'"
+        " AND pg_visible_in_snapshot(xid, %(snap)s::pg_snapshot)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one step did. `last` says that it reached the present."""
+
+    rows: int
+    last: bool
+    counts: dict[str, int]
+
+
+async def take_step(connection: Connection, consumer: "LogConsumer", *, chunk_rows: int = CHUNK_ROWS) -> Counted:
+    """Counts what was committed since the cursor, at most about `chunk_rows` rows, and moves the cursor.
+
+    Everything happens in the caller's READ COMMITTED transaction. Raises Refused on a database that was restored into
+    another cluster, where the stored transaction ids mean nothing.
+    """
+    name = consumer.cursor
+    row = await (await connection.execute(_CURSOR, (name,))).fetchone()
+    if row is None:
+        raise Refused(f"console.capture_state has no row '{name}'; run `opsdeck migrate`")
+    since, same_cluster, recount_from = row
+    remedy = f"run `opsdeck jobs run {consumer.name} --rebaseline`"
+    if not same_cluster:
+        raise Refused(f"this database was restored into another cluster, where its cursor means nothing; {remedy}")
+    if recount_from is not None:
+        raise Refused(f"a re-baseline is half done, from {recount_from:%Y-%m-%d %H:%M} on; {remedy} to finish it")
+    bound = await _bound(connection, since, chunk_rows)
+    last = bound == _NO_BOUND
+    return await consumer.count(connection, {"since": since, "bound": str(bound), "last": last, "cursor": name})
+
+
+async def _bound(connection: Connection, since: str, chunk_rows: int) -> int:
+    """The xid below which this step counts."""
+    found = await (await connection.execute(_BOUND, {"since": since, "rows": chunk_rows})).fetchone()
+    if found is None or found[1] is None:
+        return _NO_BOUND
+    # A transaction larger than a chunk is counted whole: below itself there would be nothing to count, for ever.
+    return max(int(found[1]), int(found[0]) + 1)
+
+
+class LogConsumer(Job):
+    """A job that adds up the request log."""
+
+    cursor: ClassVar[str]  # its row in console.capture_state
+
+    def __init__(self, *, rebaseline: bool = False) -> None:
+        self._rebaseline = rebaseline
+
+    @abstractmethod
+    async def count(self, connection: Connection, step: dict[str, Any]) -> Counted:
+        """The counting statement for new_rows(), ending in MOVE_CURSOR. `step` holds the parameters of both."""
+
+    @abstractmethod
+    async def recount(self, connection: Connection, hour: datetime, snap: str) -> Counter[str]:
+        """Raises what is on record for one UTC hour to what counted_rows() prove, never lowers it."""
+
+    @abstractmethod
+    def sentence(self, counts: Counter[str], *, dry_run: bool) -> str:
+        """What was counted, in words."""
+
+    async def after_last(self, connection: Connection) -> None:
+        """Called in the transaction of a step that reached the present."""
+
+    async def run(self, run: Run) -> str:
+        if self._rebaseline:
+            return await rebaseline(run, self.cursor, self.recount)
+        while True:
+            async with run.step() as connection:
+                counted = await take_step(connection, self)
+                if counted.last:
+                    await self.after_last(connection)
+            rows = run.counts["rows"] + counted.rows
+            await run.report(f"{rows:,} rows counted", rows=counted.rows, **counted.counts)
+            sentence = self.sentence(run.counts, dry_run=run.dry_run)
+            if counted.last:
+                return sentence
+            if run.dry_run:
+                return f"{sentence}; more rows wait behind these"
