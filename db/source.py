@@ -14,7 +14,7 @@ from db.suiftly.customers import Customer, CustomerDetail, Customers, CustomerSe
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.health import Check, State, health
-from db.suiftly.jobs import JOBS
+from db.suiftly.jobs import JOBS, rebaselined
 from db.suiftly.key_format import format_fingerprint, looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
@@ -85,6 +85,7 @@ __all__ = [
     "parse_fingerprint",
     "parse_key_search",
     "parse_request_filter",
+    "rebaselined",
     "server_label",
     "service_name",
     "simulate",
@@ -141,3 +142,8 @@ class Source:
     async def run_job(self, job: Job, *, dry_run: bool = False, tell: Tell | None = None) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell)
+
+    async def run_due_jobs(self) -> list[JobRun]:
+        """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
+        due = await self.jobs.due({job.name: job.every_s for job in JOBS})
+        return [await self.run_job(job) for job in JOBS if job.name in due]

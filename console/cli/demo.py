@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -19,8 +19,11 @@ from console.cli.output import emit, narrate
 from console.cli.simulate import rate
 from console.settings import ENVIRONMENT_DSN, Profile, Settings
 from db.embedded import embedded_server
+from db.errors import DatabaseError
 from db.migrate import migrate
-from db.source import invent_business
+from db.source import Source, invent_business
+
+_TIMER_S = 10.0
 
 
 def default_folder() -> Path:
@@ -52,12 +55,13 @@ async def run_demo(context: Context, options: Namespace) -> int:
         settings = Settings("demo", Profile(), SecretStr(dsn), read_only=getattr(options, "read_only", False))
         await _prepare(settings, options, folder)
         with _simulator(dsn, options, folder):
-            if options.headless:
-                emit(json.dumps({"dsn": dsn}))
-                sys.stdout.flush()
-                await _until_signal()
-                return failures.DONE
-            return await context.open_console(settings)
+            async with _timer(settings):
+                if options.headless:
+                    emit(json.dumps({"dsn": dsn}))
+                    sys.stdout.flush()
+                    await _until_signal()
+                    return failures.DONE
+                return await context.open_console(settings)
 
 
 async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None:
@@ -76,6 +80,29 @@ async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None
         path = folder / "customer-keys.txt"
         path.touch(mode=0o600)
         path.write_text("".join(f"{example.customer_id} {example.key}\n" for example in examples), encoding="ascii")
+
+
+@asynccontextmanager
+async def _timer(settings: Settings) -> AsyncGenerator[None]:
+    """Runs the jobs when they are due, as a timer does on an ops box."""
+    database = open_database(Settings(settings.profile_name, settings.profile, settings.dsn, read_only=False))
+    await database.open()
+    task = asyncio.create_task(_run_when_due(Source(database)))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await database.close()
+
+
+async def _run_when_due(source: Source) -> None:
+    while True:
+        # A database that is away is on screen already, and what a job could not do on record; next round tries again.
+        with suppress(DatabaseError):
+            await source.run_due_jobs()
+        await asyncio.sleep(_TIMER_S)
 
 
 @contextmanager

@@ -4,12 +4,16 @@ import asyncio
 import signal
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from console import failures
 from console.cli.context import Context, Subparsers
 from console.cli.output import emit, narrate, table, to_json
 from console.settings import UsageError
-from db.source import JOBS, JobRun
+from db.source import JOBS, JobRun, rebaselined
+
+_Result = TypeVar("_Result")
 
 
 def add(commands: Subparsers) -> None:
@@ -20,10 +24,17 @@ def add(commands: Subparsers) -> None:
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_jobs)
     run = verbs.add_parser("run", help="run a job now, unless someone else does")
-    run.add_argument("job", metavar="NAME", help=", ".join(job.name for job in JOBS))
+    what = run.add_mutually_exclusive_group(required=True)
+    what.add_argument("job", metavar="NAME", nargs="?", help=", ".join(job.name for job in JOBS))
+    what.add_argument("--all-due", action="store_true", help="every job whose period has passed: for a timer")
     run.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    run.add_argument(
+        "--rebaseline",
+        action="store_true",
+        help="after a restore into another cluster: recount what the log proves, then go on from there",
+    )
     run.add_argument("--json", action="store_true", help="print the run as JSON")
-    run.set_defaults(run=run_one)
+    run.set_defaults(run=run_jobs)
     history = verbs.add_parser("history", help="runs, newest first")
     history.add_argument("--job", metavar="NAME", help="only this job")
     history.add_argument("--limit", type=int, default=50, help="rows at the most (50)")
@@ -51,19 +62,41 @@ async def list_jobs(context: Context, options: Namespace) -> int:
     return failures.DONE
 
 
-async def run_one(context: Context, options: Namespace) -> int:
+async def run_jobs(context: Context, options: Namespace) -> int:
+    if options.all_due:
+        if options.dry_run or options.rebaseline:
+            raise UsageError("--all-due takes neither --dry-run nor --rebaseline; name one job for these")
+        async with context.source() as source:
+            runs = await _until_stopped(source.run_due_jobs())
+        if options.json:
+            emit(to_json({"runs": [_document(run) for run in runs]}))
+        else:
+            emit("\n".join(f"{run.job}: {run.outcome}: {run.message}" for run in runs) or "no job is due")
+        return failures.FAILED if any(run.bad for run in runs) else failures.DONE
+    return await _run_one(context, options)
+
+
+async def _run_one(context: Context, options: Namespace) -> int:
     _known(options.job)
     job = next(job for job in JOBS if job.name == options.job)
+    if options.rebaseline:
+        job = rebaselined(job)
+        if job is None:
+            raise UsageError(f"--rebaseline is for jobs that count the log; {options.job} is none of them")
     async with context.source() as source:
-        task = asyncio.ensure_future(source.run_job(job, dry_run=options.dry_run, tell=_tell))
-        # The first interrupt ends the step under way and goes on record.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        run = await task
+        run = await _until_stopped(source.run_job(job, dry_run=options.dry_run, tell=_tell))
     if options.json:
         emit(to_json(_document(run)))
     else:
         emit(f"{run.outcome}: {run.message}")
     return failures.FAILED if run.bad else failures.DONE
+
+
+async def _until_stopped(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Awaits it; SIGTERM ends the step under way as the first interrupt does, and the record says so."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _tell(progress: str, counts: Counter[str]) -> None:

@@ -9,6 +9,7 @@ from console import failures
 from console.cli.context import Context, Subparsers
 from console.cli.output import emit, narrate, to_json
 from db.errors import Denied
+from db.service_life import recorded_life
 from db.source import SimulationProgress, simulate
 
 
@@ -57,7 +58,10 @@ async def run_simulate(context: Context, options: Namespace) -> int:
             loop.add_reader(sys.stdin.fileno(), _stop_at_eof, loop, stop)
         except PermissionError:  # a file or /dev/null cannot be waited on: it is at its end at once
             stop.set()
-    progress = await simulate(settings.dsn.get_secret_value(), options.rate, options.seconds, options.seed, stop=stop)
+    async with context.database() as database, recorded_life(database, "simulator"):
+        progress = await simulate(
+            settings.dsn.get_secret_value(), options.rate, options.seconds, options.seed, stop=stop
+        )
     _report(progress, as_json=options.json)
     return failures.DONE
 

@@ -39,6 +39,7 @@ async def run_reconcile(context: Context, options: Namespace) -> int:
         start, end = max(options.start or oldest, oldest), options.end or mark.now
         async for hour in source.reconciliation.hours(start, end, rule=mark.rule, customer=options.customer):
             checked.append(hour)
+        uncounted = await source.reconciliation.uncounted_rows()
     differences = [difference for hour in checked for difference in hour.differences]
     if options.json:
         emit(
@@ -47,7 +48,7 @@ async def run_reconcile(context: Context, options: Namespace) -> int:
                     "checked_hours": len(checked),
                     "differences": differences,
                     "unbilled": sum(hour.unbilled_requests for hour in checked),
-                    "uncounted_rows": mark.uncounted_rows,
+                    "uncounted_rows": uncounted,
                     "watermark_age_s": mark.age_s,
                 }
             )
@@ -57,7 +58,7 @@ async def run_reconcile(context: Context, options: Namespace) -> int:
         age = "never caught up" if mark.age_s is None else f"caught up {mark.age_s:,.0f} s ago"
         narrate(
             f"{len(checked)} hours checked, {len(differences)} differences; metering {age}, "
-            f"{mark.uncounted_rows:,} rows not counted yet"
+            f"{uncounted:,} rows not counted yet"
         )
     return failures.FAILED if differences else failures.DONE
 

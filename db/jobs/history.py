@@ -1,7 +1,7 @@
 """The record of job runs (table console.job_run)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -84,6 +84,19 @@ class JobHistory:
             cursor = connection.cursor(row_factory=class_row(JobRun))
             await cursor.execute(query, {"jobs": list(jobs), "silence": SILENCE})
             return {run.job: run for run in await cursor.fetchall()}
+
+    async def due(self, every_s: Mapping[str, int]) -> list[str]:
+        """Those of these jobs that no run, other than a dry or a skipped one, began within their period (seconds)."""
+        async with self._database.reading() as connection:
+            cursor = await connection.execute(
+                """SELECT wanted.name FROM unnest(%s::text[], %s::int[]) AS wanted(name, every_s)
+                   WHERE NOT EXISTS (
+                       SELECT FROM console.job_run r
+                       WHERE r.job = wanted.name AND r.started_at > clock_timestamp() - make_interval(secs => every_s)
+                         AND NOT r.dry_run AND r.outcome IS DISTINCT FROM 'skipped')""",
+                (list(every_s), list(every_s.values())),
+            )
+            return [row[0] for row in await cursor.fetchall()]
 
     async def find(self, run_id: UUID) -> JobRun | None:
         """One run, or None."""

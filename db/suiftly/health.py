@@ -1,12 +1,18 @@
 """What `opsdeck doctor` looks at: each check says in a sentence what it found."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+from time import monotonic
 
 from db.database import Connection, Database
 from db.migrate import schema_state
 from db.suiftly.control import CAN_WRITE
+from db.suiftly.metering import cursor_states
+from db.suiftly.reconcile import Reconciliation
 from db.suiftly.traffic import Traffic
+
+_RECONCILE_S = 5.0
 
 
 class State(StrEnum):
@@ -34,11 +40,16 @@ async def health(database: Database) -> tuple[Check, ...]:
         server = await _server(connection)
         if not state.current:
             return server, schema
-        looks = (_role, _log, _partitions, _metering)
-        checks = (server, schema, *[await look(connection) for look in looks])
-    overview = await Traffic(database).overview()
-    attention = tuple(Check("attention", State(line.severity), line.sentence) for line in overview.attention)
-    return checks + (attention or (Check("attention", State.GOOD, "nothing needs a look"),))
+        looks = (_role, _log, _partitions)
+        checks = [server, schema, *[await look(connection) for look in looks], *await _cursors(connection)]
+    if all(check.state is not State.BAD for check in checks if check.name == "metering"):
+        checks.append(await _reconciled(database))
+    # The cursors' own lines stand above already.
+    attention = [
+        line for line in (await Traffic(database).overview()).attention if not line.subject.startswith("jobs:")
+    ]
+    checks += [Check("attention", State(line.severity), line.sentence) for line in attention]
+    return tuple(checks if attention else (*checks, Check("attention", State.GOOD, "nothing needs a look")))
 
 
 async def _server(connection: Connection) -> Check:
@@ -84,29 +95,25 @@ async def _log(connection: Connection) -> Check:
     return Check("request log", State.GOOD, f"the newest row is {max(age, 0):.0f} s old")
 
 
-async def _metering(connection: Connection) -> Check:
-    """How much of the log's retention passed without counting: what is dropped uncounted is never paid."""
-    row = await (
-        await connection.execute(
-            """SELECT s.system_identifier = c.system_identifier,
-                      extract(epoch FROM now() - coalesce(s.caught_up_at, s.baselined_at))::float8,
-                      extract(epoch FROM m.retention)::float8
-               FROM console.capture_state s, pg_control_system() c, console.metering m WHERE s.name = 'usage'"""
-        )
-    ).fetchone()
-    if row is None:
-        return Check("metering", State.BAD, "its cursor is missing; run `opsdeck migrate`")
-    same_cluster, age, retention = row
-    if not same_cluster:
-        return Check("metering", State.BAD, "this database was restored from another cluster; metering stands still")
-    share = age / retention
-    sentence = f"caught up {age / 60:,.0f} min ago, {100 * share:.0f} % of the log's retention"
-    if share < 0.25:
-        return Check("metering", State.GOOD, sentence)
-    # From 100 % on maintain-partitions keeps hours that should go, and the disk fills.
-    urgency = "; the log soon outgrows its retention" if share >= 0.75 else ""
-    state = State.BAD if share >= 0.5 else State.WARN
-    return Check("metering", state, f"{sentence}{urgency}; run `opsdeck jobs run aggregate-usage`")
+async def _cursors(connection: Connection) -> list[Check]:
+    return [Check(one.what, State(one.severity), one.sentence) for one in await cursor_states(connection)]
+
+
+async def _reconciled(database: Database) -> Check:
+    """Usage records held against the log, the newest hours first, as many as fit into _RECONCILE_S."""
+    reconciliation = Reconciliation(database)
+    mark = await reconciliation.watermark()
+    hour = mark.now.replace(minute=0, second=0, microsecond=0)
+    oldest, until, checked, wrong = mark.oldest or hour, monotonic() + _RECONCILE_S, 0, 0
+    while hour >= oldest and monotonic() < until:
+        wrong += len((await reconciliation.check(hour, rule=mark.rule)).differences)
+        checked += 1
+        hour -= timedelta(hours=1)
+    if wrong:
+        sentence = f"{wrong:,} usage records differ from the log; run `opsdeck usage reconcile`"
+        return Check("reconcile", State.BAD, sentence)
+    rest = "" if hour < oldest else "; `opsdeck usage reconcile` checks the rest"
+    return Check("reconcile", State.GOOD, f"usage of the last {checked} hours is what the log says{rest}")
 
 
 async def _partitions(connection: Connection) -> Check:

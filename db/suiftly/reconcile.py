@@ -35,7 +35,6 @@ class Watermark:
     oldest: datetime | None  # the first whole hour the log still holds
     now: datetime
     age_s: float | None
-    uncounted_rows: int  # committed, and not counted yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +98,7 @@ class Reconciliation:
                 """SELECT m.billable AS rule, now() AS now,
                           date_trunc('hour', (SELECT min(ends) - interval '1 hour'
                                               FROM console.log_parts_before('infinity')), 'UTC') AS oldest,
-                          extract(epoch FROM now() - s.caught_up_at)::float8 AS age_s,
-                          (SELECT count(*) FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(s.snap))
-                          + (SELECT count(*) FROM haproxy_raw_logs
-                             WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(s.snap)))) AS uncounted_rows
+                          extract(epoch FROM now() - s.caught_up_at)::float8 AS age_s
                    FROM console.capture_state s, console.metering m WHERE s.name = 'usage'"""
             )
             found = await cursor.fetchone()
@@ -110,24 +106,40 @@ class Reconciliation:
             raise LookupError("console.capture_state has no row 'usage'; run `opsdeck migrate`")
         return found
 
+    async def uncounted_rows(self) -> int:
+        """Log rows that are committed and not counted yet."""
+        async with self._database.reading(_HOUR_S, one_snapshot=True) as connection:
+            cursor = await connection.execute(
+                """SELECT (SELECT count(*) FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(s.snap))
+                          + (SELECT count(*) FROM haproxy_raw_logs
+                             WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(s.snap))))
+                   FROM console.capture_state s WHERE s.name = 'usage'"""
+            )
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
     async def hours(
         self, start: datetime, end: datetime, *, rule: str, customer: int | None = None
     ) -> AsyncGenerator[CheckedHour]:
         """Checks every UTC hour that begins in [start, end), oldest first, a query each."""
         hour = start.replace(minute=0, second=0, microsecond=0)
         while hour < end:
-            parameters = {"hour": hour, "customer": customer}
-            async with self._database.reading(_HOUR_S, one_snapshot=True) as connection:
-                cursor = connection.cursor(row_factory=class_row(Difference))
-                await cursor.execute(_compare(rule), parameters)
-                differences = tuple(await cursor.fetchall())
-                open_ = await (
-                    await connection.execute(
-                        """SELECT coalesce(sum(request_count), 0)::bigint FROM usage_records
-                           WHERE window_start = %(hour)s AND billing_record_id IS NULL
-                             AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)""",
-                        parameters,
-                    )
-                ).fetchone()
-            yield CheckedHour(hour, differences, open_[0] if open_ else 0)
+            yield await self.check(hour, rule=rule, customer=customer)
             hour += _HOUR
+
+    async def check(self, hour: datetime, *, rule: str, customer: int | None = None) -> CheckedHour:
+        """Holds the usage of one UTC hour against the log's rows before the cursor."""
+        parameters = {"hour": hour, "customer": customer}
+        async with self._database.reading(_HOUR_S, one_snapshot=True) as connection:
+            cursor = connection.cursor(row_factory=class_row(Difference))
+            await cursor.execute(_compare(rule), parameters)
+            differences = tuple(await cursor.fetchall())
+            open_ = await (
+                await connection.execute(
+                    """SELECT coalesce(sum(request_count), 0)::bigint FROM usage_records
+                       WHERE window_start = %(hour)s AND billing_record_id IS NULL
+                         AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)""",
+                    parameters,
+                )
+            ).fetchone()
+        return CheckedHour(hour, differences, open_[0] if open_ else 0)

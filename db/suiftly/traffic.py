@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from db.database import Connection, Database
 from db.suiftly.codes import traffic_class
 from db.suiftly.key_format import format_fingerprint
+from db.suiftly.metering import cursor_states
 
 WINDOW = timedelta(minutes=5)
 BUCKET = timedelta(seconds=5)
@@ -54,7 +55,7 @@ class TopCustomer:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One thing that needs a look, and the subject it opens ("key:42", "customer:7", "control")."""
+    """One thing that needs a look, and the subject it opens ("key:42", "jobs:clean-up", "control")."""
 
     severity: str  # "bad" or "warn"
     sentence: str
@@ -171,6 +172,11 @@ async def _still_served(connection: Connection) -> list[tuple[int, datetime, int
 
 async def _attention(connection: Connection) -> tuple[Attention, ...]:
     lines = [
+        Attention(state.severity, f"{state.what}: {state.sentence}", f"jobs:{state.job}")
+        for state in await cursor_states(connection)
+        if state.severity != "good"
+    ]
+    lines += [
         Attention(
             "bad",
             f"revoked key {format_fingerprint(fp)} is still served: {count} request(s) in 5 min",

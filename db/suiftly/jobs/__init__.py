@@ -3,8 +3,14 @@
 from db.jobs.job import Job
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.clean_up import CleanUp
+from db.suiftly.jobs.log_consumer import LogConsumer
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 
 JOBS: tuple[Job, ...] = (AggregateUsage(), RollUpTraffic(), MaintainPartitions(), CleanUp())
 """In the order in which they are worth running."""
+
+
+def rebaselined(job: Job) -> Job | None:
+    """The form of a job that recounts after a restore into another cluster; None for jobs that count nothing."""
+    return type(job)(rebaseline=True) if isinstance(job, LogConsumer) else None

@@ -83,7 +83,7 @@ class MaintainPartitions(Job):
         async with run.step() as connection:
             cursor = await connection.execute(
                 """DELETE FROM haproxy_raw_logs_default d
-                   WHERE d.timestamp < %s AND NOT EXISTS (
+                   WHERE d.timestamp < %s AND console.cursors_sound() AND NOT EXISTS (
                        SELECT FROM console.capture_state s WHERE NOT pg_visible_in_snapshot(d.xid, s.snap))""",
                 (policy.now - policy.retention,),
             )

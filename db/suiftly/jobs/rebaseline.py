@@ -45,7 +45,7 @@ async def rebaseline(run: Run, cursor: str, recount: Recount) -> str:
         await connection.execute("UPDATE console.capture_state SET recount_from = NULL WHERE name = %s", (cursor,))
     verb = "would recount" if run.dry_run else "recounted"
     raised, kept = run.counts["raised"], run.counts["kept"]
-    return f"{verb} {run.counts['hours']} hours: {raised:,} records raised, {kept:,} kept above what the log proves"
+    return f"{verb} {run.counts['hours']} hour(s): {raised:,} record(s) raised, {kept:,} kept above what the log proves"
 
 
 async def _foreign(connection: Connection, cursor: str) -> bool:

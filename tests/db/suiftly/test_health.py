@@ -6,6 +6,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from db.database import Database
 from db.suiftly.health import Check, State, health
+from db.suiftly.jobs.aggregate_usage import AggregateUsage
+from db.suiftly.jobs.log_consumer import take_step
+from db.suiftly.traffic import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 
 
@@ -37,6 +40,8 @@ async def test_a_healthy_database_is_good_all_over(dsn: str, database: Database)
         "request log",
         "partitions",
         "metering",
+        "rollups",
+        "reconcile",
         "attention",
     ]
     assert {check.state for check in checks} == {State.GOOD}, checks
@@ -202,3 +207,22 @@ async def test_a_database_restored_from_another_cluster_is_recognised(database: 
     [check] = [check for check in await health(database) if check.name == "metering"]
     assert check.state is State.BAD
     assert "another cluster" in check.sentence
+
+
+async def test_usage_that_is_not_what_the_log_says_is_bad(dsn: str, database: Database) -> None:
+    add_customer(dsn, CUSTOMER)
+    add_request(dsn, customer_id=CUSTOMER)
+    async with database.writing() as connection:
+        await take_step(connection, AggregateUsage())
+    assert (await look(dsn, "reconcile")).state is State.GOOD
+    change(dsn, "UPDATE usage_records SET request_count = request_count + 1")
+    check = await look(dsn, "reconcile")
+    assert check.state is State.BAD
+    assert "1 usage records differ" in check.sentence
+
+
+async def test_a_late_cursor_stands_in_the_attention_list(dsn: str, database: Database) -> None:
+    change(dsn, "UPDATE console.capture_state SET caught_up_at = now() - interval '13 hours' WHERE name = 'traffic'")
+    [line] = (await Traffic(database).overview()).attention
+    assert (line.severity, line.subject) == ("warn", "jobs:roll-up-traffic")
+    assert "27 % of the log's retention" in line.sentence

@@ -84,6 +84,8 @@ async def test_late_rows_in_the_default_are_swept_by_the_same_rule(database: Dat
     add_request(dsn, timestamp=OLD)
     assert (await _maintain(database)).counts["swept"] == 0
     await run_job(database, AggregateUsage(), actor=ANN)
+    assert (await _maintain(database)).counts["swept"] == 0
+    await run_job(database, RollUpTraffic(), actor=ANN)
     assert (await _maintain(database)).counts["swept"] == 1
     assert _one(dsn, "SELECT sum(request_count)::int FROM usage_records") == 1
 

@@ -1,0 +1,58 @@
+"""opsdeck jobs: run, due, re-baseline, and what is refused."""
+
+import psycopg
+
+from db.source import JOBS
+from tests.console.command import opsdeck
+from tests.db.seed import CUSTOMER, add_customer, add_request
+
+
+def test_a_run_says_what_it_did(dsn: str) -> None:
+    add_customer(dsn, CUSTOMER)
+    add_request(dsn, customer_id=CUSTOMER)
+    dry = opsdeck(dsn, "jobs", "run", "aggregate-usage", "--dry-run")
+    assert (dry.code, dry.out) == (0, "succeeded: would count 1 rows, 1 billable requests\n")
+    run = opsdeck(dsn, "jobs", "run", "aggregate-usage", "--json").json
+    assert {name: run[name] for name in ("job", "outcome", "dry_run")} == {
+        "job": "aggregate-usage",
+        "outcome": "succeeded",
+        "dry_run": False,
+    }
+    assert run["counts"]["rows"] == 1
+    assert {"started_at", "duration_s"} <= run.keys()
+
+
+def test_due_jobs_run_once_in_their_period(dsn: str) -> None:
+    runs = opsdeck(dsn, "jobs", "run", "--all-due", "--json").json["runs"]
+    assert [run["job"] for run in runs] == [job.name for job in JOBS]
+    assert opsdeck(dsn, "jobs", "run", "--all-due").out == "no job is due\n"
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "UPDATE console.job_run SET started_at = started_at - interval '2 minutes' WHERE job = 'roll-up-traffic'"
+        )
+    again = opsdeck(dsn, "jobs", "run", "--all-due")
+    assert again.out.startswith("roll-up-traffic: succeeded: ")
+    assert again.out.count("\n") == 1
+
+
+def test_a_restored_database_is_re_baselined_on_request_only(dsn: str) -> None:
+    add_customer(dsn, CUSTOMER)
+    add_request(dsn, customer_id=CUSTOMER)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE console.capture_state SET system_identifier = 1")
+    refused = opsdeck(dsn, "jobs", "run", "aggregate-usage")
+    assert refused.code == 1
+    assert "run `opsdeck jobs run aggregate-usage --rebaseline`" in refused.out
+    done = opsdeck(dsn, "jobs", "run", "aggregate-usage", "--rebaseline")
+    assert (done.code, done.out) == (
+        0,
+        "succeeded: recounted 1 hour(s): 1 record(s) raised, 0 kept above what the log proves\n",
+    )
+    assert "sound" in opsdeck(dsn, "jobs", "run", "aggregate-usage", "--rebaseline").out
+
+
+def test_what_cannot_be_asked_for_is_refused(dsn: str) -> None:
+    assert "clean-up is none of them" in opsdeck(dsn, "jobs", "run", "clean-up", "--rebaseline").complained(2)
+    assert "--all-due" in opsdeck(dsn, "jobs", "run", "--all-due", "--dry-run").complained(2)
+    assert "there is no job 'tidy'" in opsdeck(dsn, "jobs", "run", "tidy").complained(2)
+    assert opsdeck(dsn, "jobs", "run").code == 2
