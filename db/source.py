@@ -7,6 +7,7 @@ from db.jobs.job import Job
 from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
+from db.suiftly.attention import Attention
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
 from db.suiftly.control import Control, SystemControl
@@ -30,7 +31,7 @@ from db.suiftly.requests import Batch, Cursor, History, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
-from db.suiftly.traffic import Attention, Overview, TopCustomer, Traffic
+from db.suiftly.traffic import Overview, TopCustomer, Traffic
 
 __all__ = [
     "JOBS",

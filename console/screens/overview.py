@@ -58,7 +58,7 @@ class OverviewScreen(DeckScreen[Overview]):
                 Column("errors", 8, _errors, align="right"),
             ),
             lambda row: row.customer_id,
-            "No customer sent a request in 5 minutes.",
+            "No customer sent a request in the last minute.",
             id="top",
         )
 
@@ -70,7 +70,7 @@ class OverviewScreen(DeckScreen[Overview]):
                 yield Static("needs a look", classes="title")
                 yield self.attention
             with Vertical():
-                yield Static("busiest customers, 5 min", classes="title")
+                yield Static("busiest customers, last minute", classes="title")
                 yield self.top
 
     def on_mount(self) -> None:
@@ -89,7 +89,7 @@ class OverviewScreen(DeckScreen[Overview]):
             labels=tuple(kind.value for kind, _ in _CLASSES),
             start=clock(snapshot.start),
             end=f"{clock(snapshot.end)} UTC",
-            unit="requests in 5 s",
+            unit="requests a minute",
             tones=tuple(tone for _, tone in _CLASSES),
         )
         self.attention.show(snapshot.attention, complete=True)
@@ -112,12 +112,12 @@ def _errors(row: TopCustomer) -> tuple[str, Tone]:
 
 def _numbers(overview: Overview) -> str:
     if not overview.requests:
-        return "No request was logged in the last 5 minutes.\n"
+        return "No request was logged in the last minute.\n"
     server = 100 * overview.server_errors / overview.requests
     client = 100 * overview.client_errors / overview.requests
-    rate = overview.bytes / (overview.end - overview.start).total_seconds()
+    rate = overview.bytes / overview.recent_s
     latency = "latency unknown"
     if overview.latencies is not None:
         latency = "latency p50 {} p95 {} p99 {} ms".format(*overview.latencies)
     shares = f"5xx {server:.2f} %   4xx {client:.1f} %"
-    return f"{short(overview.per_second)} requests/s   {shares}   {short(rate)}B/s\n{latency}"
+    return f"last minute: {short(overview.per_second)} requests/s   {shares}   {short(rate)}B/s\n{latency}"

@@ -137,7 +137,7 @@ class _Keys(Keys):
 class _Traffic(Traffic):
     async def overview(self) -> Overview:
         """A burst, a failing backend, and somebody who is refused."""
-        end = datetime(2026, 3, 14, 15, 9, 25, tzinfo=UTC)
+        end = datetime(2026, 3, 14, 15, 10, tzinfo=UTC)
         series = tuple(
             {
                 TrafficClass.GUARANTEED.value: 800 + 37 * (i % 7) + 6 * i,
@@ -150,10 +150,11 @@ class _Traffic(Traffic):
             for i in range(60)
         )
         return Overview(
-            start=end - timedelta(minutes=5),
+            start=end - timedelta(hours=1),
             end=end,
+            now=end - timedelta(seconds=35),
             series=series,
-            requests=sum(sum(bucket.values()) for bucket in series),
+            requests=101_900,
             server_errors=1019,
             client_errors=3180,
             bytes=412_345_678,

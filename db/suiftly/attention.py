@@ -1,0 +1,75 @@
+"""What needs a look: each line says it in a sentence and names the subject that it opens."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from db.database import Connection
+from db.suiftly.key_format import format_fingerprint
+from db.suiftly.metering import cursor_states
+
+RECENT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One thing that needs a look, and the subject it opens ("key:42", "jobs:clean-up", "control")."""
+
+    severity: str  # "bad" or "warn"
+    sentence: str
+    subject: str
+    since: datetime | None = None
+
+
+_ALLOWANCE = timedelta(minutes=1)  # configuration reaches the gateways, and their log lines us, within this
+
+_STILL_SERVED = """
+    SELECT k.api_key_fp, k.revoked_at, sum(r.repeat)::bigint
+    FROM api_keys k JOIN haproxy_raw_logs r ON r.customer_id = k.customer_id AND r.api_key_fp = k.api_key_fp
+    WHERE NOT k.is_active AND k.revoked_at > now() - interval '1 day'
+      AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
+      AND r.timestamp > k.revoked_at + %(allowance)s AND r.traffic_type IN (1, 2)
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 100
+"""
+_SUSPENDED_SERVED = """
+    SELECT c.customer_id, c.updated_at, sum(r.repeat)::bigint
+    FROM customers c JOIN haproxy_raw_logs r ON r.customer_id = c.customer_id
+    WHERE c.status IN ('suspended', 'closed') AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
+      AND r.timestamp > c.updated_at + %(allowance)s AND r.traffic_type IN (1, 2)
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
+"""
+
+
+_BOUNDS = {"window": RECENT, "allowance": _ALLOWANCE}
+
+
+async def still_served(connection: Connection) -> list[tuple[int, datetime, int]]:
+    """Keys revoked within a day and served in the last RECENT, past the allowance: fingerprint, when, requests."""
+    return await (await connection.execute(_STILL_SERVED, _BOUNDS)).fetchall()
+
+
+async def attention(connection: Connection) -> tuple[Attention, ...]:
+    """The whole list, worst first within each kind."""
+    lines = [
+        Attention(state.severity, f"{state.what}: {state.sentence}", f"jobs:{state.job}")
+        for state in await cursor_states(connection)
+        if state.severity != "good"
+    ]
+    lines += [
+        Attention(
+            "bad",
+            f"revoked key {format_fingerprint(fp)} is still served: {count} request(s) in 5 min",
+            f"key:{fp}",
+            since,
+        )
+        for fp, since, count in (await still_served(connection))[:5]
+    ]
+    lines += [
+        Attention("bad", f"customer {id_} is not active but served: {count} request(s)", f"customer:{id_}", since)
+        for id_, since, count in await (await connection.execute(_SUSPENDED_SERVED, _BOUNDS)).fetchall()
+    ]
+    row = await (
+        await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
+    ).fetchone()
+    if row and row[0]:
+        lines.append(Attention("warn", "maintenance mode is on: new signups are paused", "control", row[1]))
+    return tuple(lines)
