@@ -100,6 +100,13 @@ _SELECT: LiteralString = """
 """
 
 
+async def about(connection: Connection, subjects: Sequence[str], *, limit: int = 20) -> tuple[AuditRow, ...]:
+    """What is on record about any of these subjects, newest first, in the caller's transaction."""
+    cursor = connection.cursor(row_factory=class_row(AuditRow))
+    await cursor.execute(_SELECT + " WHERE subjects && %s ORDER BY seq DESC LIMIT %s", (list(subjects), limit))
+    return tuple(await cursor.fetchall())
+
+
 class Audit:
     """Reads the record."""
 
@@ -116,9 +123,7 @@ class Audit:
     async def of(self, subjects: Sequence[str], *, limit: int = 20) -> tuple[AuditRow, ...]:
         """What is on record about any of these subjects, newest first."""
         async with self._database.reading() as connection:
-            cursor = connection.cursor(row_factory=class_row(AuditRow))
-            await cursor.execute(_SELECT + " WHERE subjects && %s ORDER BY seq DESC LIMIT %s", (list(subjects), limit))
-            return tuple(await cursor.fetchall())
+            return await about(connection, subjects, limit=limit)
 
     async def page(
         self, *, subject: str | None = None, action: str | None = None, before: int | None = None, limit: int = 100

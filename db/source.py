@@ -11,7 +11,7 @@ from db.suiftly.attention import Attention
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
 from db.suiftly.control import Control, SystemControl
-from db.suiftly.customers import Customer, CustomerDetail, Customers, CustomerSearch
+from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.health import Check, State, health
@@ -46,6 +46,7 @@ __all__ = [
     "Cursor",
     "Customer",
     "CustomerDetail",
+    "CustomerRecord",
     "CustomerSearch",
     "Difference",
     "Explanation",

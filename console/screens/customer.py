@@ -1,6 +1,5 @@
 """One customer: status, services, keys, money against the limit, usage, history."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,32 +14,13 @@ from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
 from db.errors import Refused
-from db.source import (
-    ApiKey,
-    AuditRow,
-    CustomerDetail,
-    KeySearch,
-    ResumeCustomer,
-    Source,
-    SuspendCustomer,
-)
+from db.source import ApiKey, CustomerDetail, CustomerRecord, ResumeCustomer, Source, SuspendCustomer
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import KeysetTable
 from widgets.tone import Tone
 
-_MOST_KEYS = 200
 
-
-@dataclass(frozen=True, slots=True)
-class CustomerSnapshot:
-    """All the screen shows."""
-
-    detail: CustomerDetail
-    keys: tuple[ApiKey, ...]
-    history: tuple[AuditRow, ...]
-
-
-class CustomerScreen(DeckScreen[CustomerSnapshot]):
+class CustomerScreen(DeckScreen[CustomerRecord]):
     """Everything about one customer; its keys can be opened and revoked from here."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
@@ -87,17 +67,13 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
     def on_mount(self) -> None:
         self.table.focus()
 
-    async def load(self) -> CustomerSnapshot:
-        detail = await self.source.customers.detail(self.customer_id)
-        if detail is None:
+    async def load(self) -> CustomerRecord:
+        found = await self.source.customers.record(self.customer_id)
+        if found is None:
             raise Refused(f"there is no customer {self.customer_id}")
-        page = await self.source.keys.page(KeySearch(customer_id=self.customer_id), limit=_MOST_KEYS)
-        history = await self.source.audit.of(
-            (f"customer:{self.customer_id}", *(f"key:{k.fingerprint}" for k in page.rows))
-        )
-        return CustomerSnapshot(detail, page.rows, history)
+        return found
 
-    def paint(self, snapshot: CustomerSnapshot) -> None:
+    def paint(self, snapshot: CustomerRecord) -> None:
         self.query_one("#who", Facts).tell(_who(snapshot.detail))
         self.query_one("#usage", Facts).tell(_usage(snapshot.detail))
         self.query_one("#record", Facts).tell(history_facts(snapshot.history[:20]))
@@ -108,8 +84,8 @@ class CustomerScreen(DeckScreen[CustomerSnapshot]):
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""
         if action not in ("revoke", "change_status"):
             return True
-        closed = self.snapshot is not None and self.snapshot.detail.customer.status == "closed"
-        return self.deck.deck_state.may_write and not (closed and action == "change_status")
+        changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
+        return self.deck.deck_state.may_write and (changeable or action == "revoke")
 
     def action_log(self) -> None:
         self.go("requests", f"customer:{self.customer_id}")

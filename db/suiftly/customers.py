@@ -9,12 +9,15 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
+from db.audit import AuditRow, about
 from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.filter_words import shown
+from db.suiftly.keys import ApiKey, KeySearch, read_page
 
 STATUSES = ("active", "suspended", "closed")
 MAX_ID = 2**32 - 1
+_MOST_KEYS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,15 @@ class CustomerDetail:
     unpaid_bills: int
     unpaid_usd_cents: int
     ledger_usd_cents: int | None  # sum of ledger_entries, to hold against the cached balance
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRecord:
+    """A customer with its keys, newest first, and the audit rows about both."""
+
+    detail: CustomerDetail
+    keys: tuple[ApiKey, ...]
+    history: tuple[AuditRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +180,34 @@ class Customers:
     async def detail(self, customer_id: int) -> CustomerDetail | None:
         """A customer with services, two weeks of metered usage and money, all of one instant; None when unknown."""
         async with self._database.reading(one_snapshot=True) as connection:
-            cursor = connection.cursor(row_factory=class_row(Customer))
-            await cursor.execute(_SELECT + " WHERE c.customer_id = %(id)s", {"id": customer_id})
-            customer = await cursor.fetchone()
-            if customer is None:
+            return await _detail(connection, customer_id)
+
+    async def record(self, customer_id: int) -> CustomerRecord | None:
+        """A customer with its newest keys and what is on record about both, all of one instant; None when unknown."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            detail = await _detail(connection, customer_id)
+            if detail is None:
                 return None
-            bills, cents, ledger = await _money(connection, customer_id)
-            return CustomerDetail(
-                customer=customer,
-                services=tuple(await _services(connection, customer_id)),
-                usage=tuple(await _usage(connection, customer_id)),
-                unpaid_bills=bills,
-                unpaid_usd_cents=cents,
-                ledger_usd_cents=ledger,
-            )
+            keys = (await read_page(connection, KeySearch(customer_id=customer_id), limit=_MOST_KEYS)).rows
+            subjects = (f"customer:{customer_id}", *(f"key:{key.fingerprint}" for key in keys))
+            return CustomerRecord(detail, keys, await about(connection, subjects))
+
+
+async def _detail(connection: Connection, customer_id: int) -> CustomerDetail | None:
+    cursor = connection.cursor(row_factory=class_row(Customer))
+    await cursor.execute(_SELECT + " WHERE c.customer_id = %(id)s", {"id": customer_id})
+    customer = await cursor.fetchone()
+    if customer is None:
+        return None
+    bills, cents, ledger = await _money(connection, customer_id)
+    return CustomerDetail(
+        customer=customer,
+        services=tuple(await _services(connection, customer_id)),
+        usage=tuple(await _usage(connection, customer_id)),
+        unpaid_bills=bills,
+        unpaid_usd_cents=cents,
+        ledger_usd_cents=ledger,
+    )
 
 
 async def _services(connection: Connection, customer_id: int) -> Sequence[Service]:

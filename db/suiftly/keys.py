@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 
-from db.database import Database
+from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.key_format import (
     MAX_CUSTOMER_ID,
@@ -137,6 +137,43 @@ _TRAFFIC = """
 """
 
 
+async def read_page(
+    connection: Connection, search: KeySearch, *, after: ApiKey | None = None, limit: int = 100
+) -> Page[ApiKey]:
+    """A page as Keys.page gives it, in the caller's transaction."""
+    conditions: list[LiteralString] = ["true"]
+    if search.fingerprint is not None:
+        conditions.append("k.api_key_fp = %(fingerprint)s")
+    if search.key_hash is not None:
+        conditions.append("k.api_key_hash = %(key_hash)s")
+    if search.customer_id is not None:
+        conditions.append("k.customer_id = %(customer_id)s")
+    order: LiteralString = "k.created_at DESC, k.api_key_fp DESC"
+    follows: LiteralString = "(k.created_at, k.api_key_fp) < (%(after_at)s, %(after_fp)s)"
+    after_at = after and after.created_at
+    if search.state == "live":
+        conditions.append("k.is_active")
+    elif search.state == "revoked":
+        conditions.append("NOT k.is_active")
+        order = "k.revoked_at DESC, k.api_key_fp DESC"
+        follows = "(k.revoked_at, k.api_key_fp) < (%(after_at)s, %(after_fp)s)"
+        after_at = after and after.revoked_at
+    if after is not None:
+        conditions.append(follows)
+    query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY " + order + " LIMIT %(limit)s"
+    parameters = {
+        "fingerprint": search.fingerprint,
+        "key_hash": search.key_hash,
+        "customer_id": search.customer_id,
+        "after_at": after_at,
+        "after_fp": after and after.fingerprint,
+        "limit": limit + 1,
+    }
+    cursor = connection.cursor(row_factory=class_row(ApiKey))
+    await cursor.execute(query, parameters)
+    return page_of(await cursor.fetchall(), limit)
+
+
 class Keys:
     """Questions about keys."""
 
@@ -145,38 +182,8 @@ class Keys:
 
     async def page(self, search: KeySearch, *, after: ApiKey | None = None, limit: int = 100) -> Page[ApiKey]:
         """The next rows after `after`: newest first, revoked keys by time of revocation."""
-        conditions: list[LiteralString] = ["true"]
-        if search.fingerprint is not None:
-            conditions.append("k.api_key_fp = %(fingerprint)s")
-        if search.key_hash is not None:
-            conditions.append("k.api_key_hash = %(key_hash)s")
-        if search.customer_id is not None:
-            conditions.append("k.customer_id = %(customer_id)s")
-        order: LiteralString = "k.created_at DESC, k.api_key_fp DESC"
-        follows: LiteralString = "(k.created_at, k.api_key_fp) < (%(after_at)s, %(after_fp)s)"
-        after_at = after and after.created_at
-        if search.state == "live":
-            conditions.append("k.is_active")
-        elif search.state == "revoked":
-            conditions.append("NOT k.is_active")
-            order = "k.revoked_at DESC, k.api_key_fp DESC"
-            follows = "(k.revoked_at, k.api_key_fp) < (%(after_at)s, %(after_fp)s)"
-            after_at = after and after.revoked_at
-        if after is not None:
-            conditions.append(follows)
-        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY " + order + " LIMIT %(limit)s"
-        parameters = {
-            "fingerprint": search.fingerprint,
-            "key_hash": search.key_hash,
-            "customer_id": search.customer_id,
-            "after_at": after_at,
-            "after_fp": after and after.fingerprint,
-            "limit": limit + 1,
-        }
         async with self._database.reading() as connection:
-            cursor = connection.cursor(row_factory=class_row(ApiKey))
-            await cursor.execute(query, parameters)
-            return page_of(await cursor.fetchall(), limit)
+            return await read_page(connection, search, after=after, limit=limit)
 
     async def find(self, fingerprint: int) -> ApiKey | None:
         """The key of a fingerprint, or None."""

@@ -16,7 +16,7 @@ from db.source import (
     Attention,
     Batch,
     Cursor,
-    CustomerDetail,
+    CustomerRecord,
     History,
     KeyTraffic,
     Overview,
@@ -112,13 +112,13 @@ class FrozenDatabase(Database):
 
 
 class _Customers(Customers):
-    async def detail(self, customer_id: int) -> CustomerDetail | None:
+    async def record(self, customer_id: int) -> CustomerRecord | None:
         """Usage is counted back from today: here it ends with NOW."""
-        found = await super().detail(customer_id)
+        found = await super().record(customer_id)
         counts = (1_234_567, 2_345_678, 2_100_000, 950_000, 400_123, 2_222_222, 1_999_999)
         days = (NOW.date() - timedelta(days=age) for age in range(len(counts)))
         usage = tuple(UsageDay(day, n, n * 700, Decimal("1.5")) for day, n in zip(days, counts, strict=True))
-        return found and replace(found, usage=usage)
+        return found and replace(found, detail=replace(found.detail, usage=usage))
 
 
 class _Keys(Keys):

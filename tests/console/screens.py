@@ -206,6 +206,17 @@ def cut_connections(dsn: str) -> int:
     )
 
 
+def waits_for_a_lock(dsn: str) -> bool:
+    """Whether a console waits for another session."""
+    return bool(
+        query(
+            dsn,
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND application_name LIKE 'opsdeck%%'",
+        )
+    )
+
+
 def audit_rows(dsn: str) -> list[dict[str, Any]]:
     """The record, oldest first."""
     columns = "operation_id, action, subjects, os_user, reason, before, after, outcome, message"

@@ -1,7 +1,13 @@
 """One customer: what is known, its keys, its history; stopping and resuming service."""
 
+import asyncio
+
+import psycopg
+import pytest
+
+from db.source import CustomerRecord
 from tests.console.conftest import CLOSED, CUSTOMER, SUSPENDED
-from tests.console.screens import audit_rows, console, hint, query
+from tests.console.screens import audit_rows, console, hint, query, waits_for_a_lock
 from tests.db.seed import add_request, wallet
 
 
@@ -93,6 +99,44 @@ async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(same_busines
         await deck.press("escape")
         await deck.say(":", f"customer {SUSPENDED}")
         await deck.until(lambda: "Suspend/resume" in deck.footer, "the suspended one can be resumed")
+
+
+async def test_whether_a_customer_can_be_stopped_is_not_known_before_it_is_loaded(
+    same_business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(same_business) as deck:
+        await deck.until(lambda: deck.app.deck_state.control is not None, "what the role may do")
+        let_go = asyncio.Event()
+        record = deck.app.source.customers.record
+
+        async def held(customer_id: int) -> CustomerRecord | None:
+            await let_go.wait()
+            return await record(customer_id)
+
+        monkeypatch.setattr(deck.app.source.customers, "record", held)
+        await deck.say(":", f"customer {SUSPENDED}")
+        await deck.until(lambda: "Revoke key" in deck.footer, "the keys of the screen")
+        assert "Suspend/resume" not in deck.footer
+        let_go.set()
+        await deck.until(lambda: "Suspend/resume" in deck.footer, "now it is known")
+
+
+async def test_status_keys_and_history_are_those_of_one_moment(business: str) -> None:
+    async with console(business) as deck:
+        with psycopg.connect(business) as other:
+            other.execute("LOCK console.audit")
+            await deck.say(":", "customer 7")
+            await deck.until(lambda: waits_for_a_lock(business), "the history is being read")
+            other.execute("UPDATE customers SET status = 'suspended' WHERE customer_id = 7")
+            other.execute(
+                "INSERT INTO console.audit (operation_id, action, subjects, os_user, reason, outcome)"
+                " VALUES (gen_random_uuid(), 'suspend-customer', '{customer:7}', 'ann', 'abuse', 'done')"
+            )
+        await deck.sees(wallet(7))
+        assert ("suspend-customer" in deck.text) == ("suspended" in deck.line(" status  "))
+        hint(business, "customers")
+        await deck.sees("suspend-customer")
+        assert "suspended" in deck.line(" status  ")
 
 
 async def test_a_customer_that_does_not_exist_is_said_not_to_exist(same_business: str) -> None:

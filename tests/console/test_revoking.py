@@ -13,7 +13,7 @@ from db.database import Database, Limits
 from db.operations import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.console.conftest import CUSTOMER
-from tests.console.screens import Operator, audit_rows, console, live_keys, query
+from tests.console.screens import Operator, audit_rows, console, live_keys, query, waits_for_a_lock
 from tests.db.seed import add_request
 
 ALL = {42, 43, 77, 4294967295}
@@ -44,16 +44,6 @@ def locked(dsn: str, fingerprint: int) -> Iterator[None]:
         other.execute("SELECT FROM api_keys WHERE api_key_fp = %s FOR UPDATE", (fingerprint,))
         yield
         other.rollback()
-
-
-def waits_for_a_lock(dsn: str) -> bool:
-    return bool(
-        query(
-            dsn,
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND application_name LIKE 'opsdeck%%'",
-        )
-    )
 
 
 def untouched(dsn: str) -> bool:
