@@ -73,9 +73,13 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
         self.table.focus()
 
     async def load(self) -> Page[Row]:
-        # As many rows as are loaded, so that a reload does not pull the list together under the reader.
-        held = len(self.table.rows) if self.is_mounted else 0
-        return await self.page(self.search, None, max(PAGE, min(held, _MOST_RELOADED)))
+        while True:
+            search = self.search
+            # As many rows as are loaded, so that a reload does not pull the list together under the reader.
+            held = len(self.table.rows) if self.is_mounted else 0
+            page = await self.page(search, None, max(PAGE, min(held, _MOST_RELOADED)))
+            if search is self.search:  # else it was narrowed meanwhile: this page is of the search before
+                return page
 
     def paint(self, snapshot: Page[Row]) -> None:
         if len(self.table.rows) <= _MOST_RELOADED:

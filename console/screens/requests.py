@@ -68,14 +68,15 @@ class RequestsScreen(DeckScreen[Batch]):
         self.query_one("#columns", Static).update(WIDE_TITLE if self.size.width >= WIDE else TITLE)
 
     async def load(self) -> Batch:
-        if self._cursor is None:
-            return await self.source.requests.begin(self.wanted)
-        return await self.source.requests.since(self._cursor)
+        while True:
+            wanted, cursor = self.wanted, self._cursor
+            requests = self.source.requests
+            batch = await (requests.begin(wanted) if cursor is None else requests.since(cursor))
+            if wanted is self.wanted and cursor is self._cursor:  # else it was started again meanwhile
+                return batch
 
     def paint(self, snapshot: Batch) -> None:
-        """Adds what came; a batch of another filter than the present one is dropped whole."""
-        if snapshot.cursor.filter is not self.wanted:
-            return
+        """Adds what came."""
         if self._cursor is None:
             self._begun = snapshot
             self._following_since = monotonic()

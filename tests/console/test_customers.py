@@ -1,5 +1,11 @@
 """The list of customers: found by status, wallet and id; a search that cannot be read changes nothing."""
 
+import asyncio
+from typing import Any
+
+import pytest
+
+from db.source import Customer, CustomerSearch, Page
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import console, hint, query
 from tests.db.seed import add_customer, wallet
@@ -77,6 +83,33 @@ async def test_the_same_search_twice_finds_the_same_twice(same_business: str) ->
         for _ in range(2):
             await deck.say("/", "suspended")
             await deck.until(lambda: ids(deck.lines) == [8], "only 8")
+
+
+async def test_a_list_that_was_asked_for_before_the_search_is_not_shown_after_it(
+    same_business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(same_business) as deck:
+        await deck.press("2")
+        await deck.sees("4294967295")
+        asked: list[CustomerSearch] = []
+        let_go = [asyncio.Event(), asyncio.Event()]
+        page = deck.app.source.customers.page
+
+        async def held(search: CustomerSearch, **rest: Any) -> Page[Customer]:
+            asked.append(search)
+            rows = await page(search, **rest)
+            await let_go[search.status is not None].wait()
+            return rows
+
+        monkeypatch.setattr(deck.app.source.customers, "page", held)
+        deck.app.live.changed.publish("customers")
+        await deck.until(lambda: asked, "the whole list is asked for")
+        await deck.say("/", "suspended")
+        await deck.sees("loading…")
+        let_go[0].set()
+        await deck.never_sees("4294967295", for_s=0.3)
+        let_go[1].set()
+        await deck.until(lambda: ids(deck.lines) == [8], "only 8")
 
 
 async def test_escape_closes_the_search_and_the_list_has_the_keys_again(same_business: str) -> None:

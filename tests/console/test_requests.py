@@ -3,9 +3,11 @@
 import asyncio
 import re
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
+from db.source import Batch, Cursor
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, console, query
 from tests.db.seed import add_request
@@ -108,6 +110,47 @@ async def test_the_top_loads_what_is_older_until_nothing_is_and_no_row_is_missin
             read += page[start:]
             await deck.press("pagedown")
         assert read == [*range(910), 2000]
+
+
+async def test_a_log_started_again_while_new_rows_were_read_doubles_none(
+    business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(business, 0, 300)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 299)
+        polled, let_go = asyncio.Event(), asyncio.Event()
+        since = deck.app.source.requests.since
+
+        async def held(cursor: Cursor) -> Batch:
+            batch = await since(cursor)
+            if batch.rows:
+                polled.set()
+                await let_go.wait()
+            return batch
+
+        monkeypatch.setattr(deck.app.source.requests, "since", held)
+        log(business, 300, 310, ago_s=0)
+        await polled.wait()
+        await deck.press("1")
+        later = monotonic() + 60
+        monkeypatch.setattr("console.screens.requests.monotonic", lambda: later)
+        await deck.press("4")
+        let_go.set()
+        await follows(deck, 309)
+        for _ in range(100):
+            await deck.press("home")
+            if "no older rows are kept" in deck.text:
+                break
+        await deck.sees("no older rows are kept")
+        read: list[int] = []
+        while read[-1:] != [309]:
+            page = numbers(deck.lines)
+            start = page.index(read[-1]) + 1 if read and read[-1] in page else 0
+            assert page[start:], f"no way on from {read[-1]}\n{deck.text}"
+            read += page[start:]
+            await deck.press("pagedown")
+        assert read == list(range(310))
 
 
 async def test_the_oldest_row_is_asked_for_once_while_a_page_is_on_its_way(
