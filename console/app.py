@@ -151,23 +151,31 @@ class OpsDeck(App[int]):
 
     async def go(self, place: Place) -> None:
         """Shows a place and remembers the way."""
+        self._remember()
         try:
             await self._show(place)
         except ValueError as error:
             self.notify(str(error), severity="warning", markup=False)
-            return
-        self._history.visit(place)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Puts the place on screen into the history, as it is searched now."""
+        if isinstance(self.screen, DeckScreen):
+            self._history.visit(self.screen.place)
 
     async def _show(self, place: Place) -> None:
         if place.kind not in TOP:
             await self.push_screen(_SCREENS[place.kind](self.source, place))
             return
-        await self.switch_mode(place.kind)
+        await self._switch(place.kind)
+        screen = self.screen
+        if isinstance(screen, DeckScreen) and place.subject != screen.place.subject:
+            screen.narrow(place.subject)
+
+    async def _switch(self, kind: str) -> None:
+        await self.switch_mode(kind)
         while len(self.screen_stack) > 1:
             await self.pop_screen()
-        screen = self.screen
-        if isinstance(screen, DeckScreen) and place.subject != screen.place.subject and place.subject:
-            screen.narrow(place.subject)
 
     def explain(self, row: RequestRow) -> None:
         """Opens one request in words; a link in it is followed."""
@@ -178,9 +186,13 @@ class OpsDeck(App[int]):
             await self.go(place)
 
     async def action_go(self, kind: str) -> None:
-        await self.go(Place(kind))
+        """A digit: the screen as one left it, with its search."""
+        self._remember()
+        await self._switch(kind)
+        self._remember()
 
     async def action_step(self, by: int) -> None:
+        self._remember()
         place = self._history.step(by)
         if place is not None:
             await self._show(place)
@@ -188,8 +200,7 @@ class OpsDeck(App[int]):
     async def action_back(self) -> None:
         if len(self.screen_stack) > 1:
             await self.pop_screen()
-            if isinstance(self.screen, DeckScreen):
-                self._history.visit(self.screen.place)
+            self._remember()
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values()), self))
@@ -214,10 +225,14 @@ class OpsDeck(App[int]):
         elif place.kind == "help":
             self.action_help()
         else:
-            await self._go_to_known(place, event.text)
+            self.run_worker(self._go_to_known(place, event.text), group="go", exclusive=True)
 
     async def _go_to_known(self, place: Place, text: str) -> None:
-        """A bare number may be a customer or a key: the one that exists is meant."""
+        """A bare number may be a customer or a key: the one that exists is meant.
+
+        The database may take seconds to say. Who goes elsewhere meanwhile stays there.
+        """
+        asked_from = self.screen
         try:
             for candidate in recognised(text):
                 if await self.source.knows(candidate.kind, candidate.subject):
@@ -225,4 +240,5 @@ class OpsDeck(App[int]):
                     break
         except DatabaseError:
             pass  # the screen one comes to says what is the matter
-        await self.go(place)
+        if self.screen is asked_from:
+            await self.go(place)

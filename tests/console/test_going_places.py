@@ -1,5 +1,7 @@
 """Digits, commands, the palette, history and help: every way from one place to another."""
 
+import asyncio
+
 import pytest
 
 from tests.console.conftest import CUSTOMER, PASTED
@@ -105,6 +107,60 @@ async def test_brackets_go_back_and_ahead_through_the_places(same_business: str)
         ):
             await deck.press(key)
             await heading(deck, title)
+
+
+async def test_brackets_undo_a_search_and_do_it_again_and_a_digit_keeps_it(same_business: str) -> None:
+    async with console(same_business) as deck:
+        await deck.press("2")
+        await deck.sees("4294967295")
+        await deck.say("/", "suspended")
+        await heading(deck, "customers suspended")
+        await deck.press("3")
+        await heading(deck, "keys")
+        await deck.press("2")
+        await heading(deck, "customers suspended")
+        for key, title, count in (
+            ("left_square_bracket", "keys", 0),
+            ("left_square_bracket", "customers suspended", 1),
+            ("left_square_bracket", "customers", 4),
+            ("right_square_bracket", "customers suspended", 1),
+        ):
+            await deck.press(key)
+            await heading(deck, title)
+            await deck.until(lambda count=count: deck.text.count(" 0x00000000000000") == count, f"{count} customers")
+
+
+async def test_a_command_without_a_search_shows_all(same_business: str) -> None:
+    async with console(same_business) as deck:
+        await deck.say(":", "customers suspended")
+        await heading(deck, "customers suspended")
+        await deck.say(":", "customers")
+        await heading(deck, "customers")
+        await deck.sees("4294967295")
+
+
+async def test_keys_work_while_the_database_is_asked_what_a_number_is(
+    same_business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(same_business) as deck:
+        let_go = asyncio.Event()
+        knows = deck.app.source.knows
+
+        async def held(kind: str, subject: str) -> bool:
+            await asyncio.wait_for(let_go.wait(), 3)  # a console that waits too must not wait for ever
+            return await knows(kind, subject)
+
+        monkeypatch.setattr(deck.app.source, "knows", held)
+        await deck.say(":", "42")
+        await deck.press("3")
+        await heading(deck, "keys")
+        let_go.set()
+        await deck.settle()
+        await heading(deck, "keys")  # who has gone elsewhere stays there
+        let_go.clear()
+        await deck.say(":", "42")
+        let_go.set()
+        await heading(deck, "key 0x0000002a")
 
 
 async def test_after_escape_the_bracket_goes_to_the_place_before_the_one_that_is_shown(same_business: str) -> None:
