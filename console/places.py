@@ -4,7 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 
-from db.source import format_fingerprint, looks_like_key, parse_fingerprint
+from db.source import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,14 @@ def recognised(text: str) -> tuple[Place, ...]:
 
 
 def hide_key(word: str) -> str:
-    """A full key as its fingerprint, anything else as it is: keys never reach the screen."""
-    return format_fingerprint(parse_fingerprint(word)) if looks_like_key(word) else word
+    """A full key, also behind `name:`, as its fingerprint, anything else as it is: keys never reach the screen."""
+    name, colon, value = word.rpartition(":")
+    return name + colon + format_fingerprint(parse_fingerprint(value)) if looks_like_key(value) else word
+
+
+def may_be_key(word: str) -> bool:
+    """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped."""
+    return begins_like_key(word.rpartition(":")[2])
 
 
 def parse_command(text: str) -> Place:
@@ -63,6 +69,8 @@ def parse_command(text: str) -> Place:
 
     Raises ValueError with one sentence that names the word and the nearest command.
     """
+    if any(may_be_key(word) and hide_key(word) == word for word in text.split()):
+        raise ValueError("this begins like a key but is none; keys have 37 characters, the letters in upper case")
     word, _, rest = text.strip().partition(" ")
     name = _ALIASES.get(word.lower(), word.lower())
     rest = rest.strip()

@@ -16,7 +16,7 @@ from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.health import Check, State, health
 from db.suiftly.jobs import JOBS, rebaselined
-from db.suiftly.key_format import format_fingerprint, looks_like_key, parse_fingerprint
+from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
@@ -74,6 +74,7 @@ __all__ = [
     "TopCustomer",
     "TrafficClass",
     "as_record",
+    "begins_like_key",
     "checked_reason",
     "event_name",
     "explain",

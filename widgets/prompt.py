@@ -14,15 +14,21 @@ from textual.widgets import Input, Label
 
 
 class _Line(Input):
-    """An input that rewrites each word before it is shown: a pasted key must not reach the screen."""
+    """An input that rewrites each word before it is shown: a pasted key must not reach the screen.
 
-    def __init__(self, rewrite: Callable[[str], str], **known: object) -> None:
+    While a word is secret, dots stand for all that is typed.
+    """
+
+    def __init__(self, rewrite: Callable[[str], str], secret: Callable[[str], bool], **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]
         self._rewrite = rewrite
+        self._secret = secret
 
     def validate_value(self, value: str) -> str:
         """Before any repaint, whether it was pasted, typed or completed."""
-        return " ".join(self._rewrite(word) for word in value.split(" "))
+        words = [self._rewrite(word) for word in value.split(" ")]
+        self.password = any(map(self._secret, words))
+        return " ".join(words)
 
 
 class Prompt(Horizontal):
@@ -48,15 +54,22 @@ class Prompt(Horizontal):
     class Dismissed(Message):
         kind: str
 
-    def __init__(self, rewrite: Callable[[str], str], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        rewrite: Callable[[str], str],
+        secret: Callable[[str], bool],
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self._rewrite = rewrite
+        self._secret = secret
         self._kind = ""
         self._before: Widget | None = None  # had the focus
 
     def compose(self) -> ComposeResult:
         yield Label("", id="kind", markup=False)
-        yield _Line(self._rewrite, id="line", select_on_focus=False, compact=True)
+        yield _Line(self._rewrite, self._secret, id="line", select_on_focus=False, compact=True)
         yield Label("", id="said", markup=False)
 
     def open(self, kind: str, sign: str, *, text: str = "", hint: str = "", words: Sequence[str] = ()) -> None:

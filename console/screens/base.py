@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from console.deck import Deck
 from console.failures import Failure
-from console.places import Place, hide_key
+from console.places import Place, hide_key, may_be_key
 from console.refresh import Refresh
 from console.state import DeckState
 from db.source import Source
@@ -77,7 +77,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         yield Static("", id="trouble", markup=False)
         with Vertical(id="body"):
             yield from self.compose_body()
-        yield Prompt(hide_key, id="prompt")
+        yield Prompt(hide_key, may_be_key, id="prompt")
         yield KeyBar()
 
     def on_mount(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from db.suiftly import codes
 from db.suiftly.codes import CodeError, ServiceCodes, TrafficClass
-from db.suiftly.key_format import KeyFormatError, looks_like_key, parse_fingerprint
+from db.suiftly.key_format import KeyFormatError, begins_like_key, looks_like_key, parse_fingerprint
 
 EXAMPLES: Final[dict[str, str]] = {
     "customer": "42",
@@ -78,7 +78,7 @@ def recognised(word: str) -> str:
 def shown(word: str) -> str:
     """A word for an error text: a long one may be a mistyped key or a secret, so only its beginning is repeated."""
     text = "".join(character if character.isprintable() else "?" for character in word)
-    return text if len(text) <= 16 else f"{text[:4]}…"
+    return text if len(text) <= 16 and not begins_like_key(text) else f"{text[:4]}…"
 
 
 def _each(read: Callable[[str], int], text: str) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ _SWAPS: Final = ((2, 32), (8, 35), (15, 34), (23, 33))
 _SHAPE: Final = re.compile(
     r"[SRG][A-Z2-7]{2}[0-9A-F][A-Z2-7]{5}[0-9A-F][A-Z2-7]{6}[0-9A-F][A-Z2-7]{7}[0-9A-F][A-Z2-7]{12}"
 )
+_BEGINNING: Final = re.compile(r"[SRG][A-Z2-7]{2}[0-9A-F][A-Z2-7]{5}[0-9A-F]", re.IGNORECASE)
 # Position 3 of a key is a tag digit, so the fingerprint steps over it.
 _FINGERPRINT_POSITIONS: Final = (1, 2, 4, 5, 6, 7, 8)
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,10}")
@@ -225,6 +226,14 @@ def parse_fingerprint(text: str) -> int:
 def looks_like_key(text: str) -> bool:
     """True when the text has the shape of a key: length, prefix, and the alphabet of every position."""
     return _SHAPE.fullmatch(text.strip()) is not None
+
+
+def begins_like_key(text: str) -> bool:
+    """True when the text can only be a key, be it unfinished or mistyped: ten characters of its shape, in any case.
+
+    Those ten say hardly more than the fingerprint, which is shown anyway; what follows them must not be.
+    """
+    return _BEGINNING.match(text.lstrip()) is not None
 
 
 def sha256_hex(key: str) -> str:

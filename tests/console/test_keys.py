@@ -91,6 +91,23 @@ async def test_a_pasted_key_is_found_and_appears_in_no_frame(same_business: str,
     assert not any(PASTED_KEY[:20] in frame or PASTED_KEY[-20:] in frame for frame in frames)
 
 
+@pytest.mark.parametrize("way", ["/", ":"])
+async def test_of_a_key_typed_by_hand_no_frame_shows_more_than_its_beginning(
+    same_business: str, frames: list[str], way: str
+) -> None:
+    async with console(same_business, kind=EveryFrame) as deck:
+        await deck.press("3")
+        await deck.sees("0x0000002a")
+        await deck.press(way)
+        await deck.press(*PASTED_KEY[:-1])
+        await deck.sees(f"{way} ••••••••••••••••")
+        await deck.press("enter")
+        await deck.until(lambda: "but is none" in deck.text or "give a decimal number" in deck.text, "why")
+        await deck.press(PASTED_KEY[-1])
+        await deck.sees(f"{way} 0x{PASTED:08x}")
+    assert not any(PASTED_KEY[:11] in frame or PASTED_KEY[10:14] in frame for frame in frames)
+
+
 async def test_a_key_pasted_into_the_palette_appears_in_no_frame(same_business: str, frames: list[str]) -> None:
     async with console(same_business, kind=EveryFrame) as deck:
         await deck.press("ctrl+p")

@@ -67,6 +67,16 @@ def test_only_a_whole_key_is_hidden() -> None:
         assert hide_key(word) == word
 
 
+def test_a_key_behind_the_name_of_a_filter_is_hidden_too() -> None:
+    assert hide_key(f"!key:{PASTED_KEY}") == f"!key:0x{PASTED:08x}"
+
+
+def test_a_mistyped_key_is_said_to_be_none_and_not_repeated() -> None:
+    for typed in (PASTED_KEY[:30], PASTED_KEY.lower(), f"key {PASTED_KEY}A", f"customers {PASTED_KEY[:-1]}1"):
+        with pytest.raises(ValueError, match="begins like a key but is none"):
+            parse_command(typed)
+
+
 @given(st.text(max_size=40))
 def test_whatever_is_typed_gives_a_place_or_a_sentence(text: str) -> None:
     try:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.suiftly import key_format
+from db.suiftly import codes, customers, filter_words, key_format
+from db.suiftly.codes import TrafficClass
 from db.suiftly.key_format import KeyFormatError, KeyMetadata, KeyNetwork, KeySource, Service
 
 SECRET = bytes(range(0x20, 0x40))
@@ -108,6 +109,20 @@ def test_wrong_secret_is_refused_without_naming_the_key() -> None:
 
 def test_prefix_stands_outside_the_tag() -> None:
     assert key_format.decode(SECRET, "R" + VECTORS[0].key[1:]).service is Service.GRPC
+
+
+def test_ten_characters_tell_a_key_whatever_follows() -> None:
+    for vector in VECTORS:
+        assert key_format.begins_like_key(vector.key[:10])
+        assert key_format.begins_like_key(vector.key.lower() + "?")
+        assert not key_format.begins_like_key(vector.key[:9])
+
+
+def test_nothing_else_that_is_typed_begins_like_a_key() -> None:
+    words = {*filter_words.NAMES, *filter_words.EXAMPLES.values(), *TrafficClass, *customers.STATUSES, *Service}
+    words |= {event.word for event in codes.EVENTS.values()} | {"requests", "overview", "revoked"}
+    words |= {word.upper() for word in words} | {f"0x{'0' * 64}", "4294967295"}
+    assert not [word for word in words if key_format.begins_like_key(word)]
 
 
 @pytest.mark.parametrize(
