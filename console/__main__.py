@@ -11,7 +11,7 @@ from console.cli.context import Context, open_database, own_command, require_ter
 from console.cli.output import narrate
 from console.settings import Settings, UsageError
 from db.database import Database
-from db.errors import DatabaseError, SchemaMismatch, Unavailable
+from db.errors import DatabaseError, NotLetIn, SchemaMismatch, Unavailable
 from db.migrate import schema_state
 from db.source import Source
 
@@ -36,6 +36,8 @@ async def _check_schema(database: Database) -> None:
     """Raises SchemaMismatch with what is missing. A database that does not answer yet is the console's to wait for."""
     try:
         state = await schema_state(database)
+    except NotLetIn:
+        raise
     except Unavailable:
         return
     if not state.current:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from console.settings import UsageError
-from db.errors import DatabaseError, Denied, Refused, SchemaMismatch, Stale, TimedOut, Unavailable, Uncertain
+from db.errors import DatabaseError, Denied, NotLetIn, Refused, SchemaMismatch, Stale, TimedOut, Unavailable, Uncertain
 
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -31,6 +31,9 @@ class _Wording:
 
 
 _WORDINGS: dict[type[Exception], _Wording] = {
+    NotLetIn: _Wording(
+        "error", "", "Look at database, user and password in the DSN or profile, or in ~/.pgpass", UNREACHABLE
+    ),
     Unavailable: _Wording(
         "error", "the database does not answer: ", "Check host, port and network, or wait", UNREACHABLE
     ),

@@ -107,7 +107,7 @@ class FrozenDatabase(Database):
         self, statement_s: float | None = None, *, one_snapshot: bool = False
     ) -> AbstractAsyncContextManager[Connection]:
         if self.cut:
-            raise Unavailable("server closed the connection unexpectedly")
+            raise Unavailable("the connection was lost")
         return super().reading(statement_s, one_snapshot=one_snapshot)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -128,6 +129,13 @@ def test_a_database_that_does_not_answer_is_exit_3_within_seconds() -> None:
         for result in all_of(None, commands):
             assert "does not answer" in result.complained(3)
             assert result.seconds < 9, "5 s to connect, and the start of four commands on two cores"
+
+
+def test_a_database_that_does_not_exist_is_said_not_to_exist(business: str) -> None:
+    nowhere = urlsplit(business)._replace(path="/nope").geturl()
+    commands = [("--dsn", nowhere, "customers", "list"), ("--dsn", nowhere, "doctor")]
+    for result in all_of(None, commands):
+        assert 'the database "nope" does not exist on this server. Look at database' in result.complained(3)
 
 
 def test_an_interrupted_tail_is_exit_130_without_a_word(business: str) -> None:
