@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 
-def shares(weights: Sequence[int], total: int, seen: Sequence[bool]) -> tuple[int, ...]:
-    """`total` cells in proportion to the weights. A weight above zero whose `seen` is true gets at least one cell,
+def shares(weights: Sequence[int], total: int, *, every: bool) -> tuple[int, ...]:
+    """`total` cells in proportion to the weights. With `every`, a weight above zero gets at least one cell,
     taken from the largest share, while that has more than one."""
     weight_sum = sum(weights)
     if not weight_sum or total <= 0:
@@ -15,7 +15,7 @@ def shares(weights: Sequence[int], total: int, seen: Sequence[bool]) -> tuple[in
         cells[i] += 1
     for i, weight in enumerate(weights):
         largest = max(range(len(cells)), key=cells.__getitem__)
-        if weight and seen[i] and not cells[i] and cells[largest] > 1:
+        if every and weight and not cells[i] and cells[largest] > 1:
             cells[largest] -= 1
             cells[i] += 1
     return tuple(cells)

@@ -16,7 +16,8 @@ from widgets.tone import TONE_CLASSES, Palette, Spans, Tone, clean, inked, tone_
 
 _GLYPHS = "█▓▒░≡·"  # all in the font of the Linux console
 _TONES = (Tone.GOOD, Tone.NOTICE, Tone.WARN, Tone.ACCENT, Tone.BAD, Tone.DIM)
-_TROUBLE = frozenset({Tone.WARN, Tone.BAD})
+_TRACE = "_"
+_TROUBLE = (Tone.WARN, Tone.BAD)  # the worse last
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Bars:
 
 class StackedBars(Widget):
     """Fills its size. More buckets than columns are summed, and the axis tells the mean of one, so that the unit
-    stays true; fewer buckets get wider columns. What is toned warn or bad is drawn however small it is."""
+    stays true; fewer buckets get wider columns. What is toned warn or bad and too little for a cell is a thin line
+    on top of its column: seen, and not exaggerated."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {*TONE_CLASSES}
     DEFAULT_CSS = "StackedBars { height: 12; }\n" + tone_css("StackedBars")
@@ -84,12 +86,12 @@ def draw(bars: Bars, width: int, height: int) -> list[Spans]:
     group, columns = _columns(bars.buckets, room)
     peak = max(map(sum, columns))
     label = _short(round(peak / group)).rjust(5)
-    stacks = [_stack(column, peak, rows, bars.tones) for column in columns]
-    spread = [stacks[x * len(stacks) // room] for x in range(room)]
+    cells = [_stack(column, peak, rows, bars.tones) for column in columns]
+    spread = [cells[x * len(cells) // room] for x in range(room)]
     lines: list[Spans] = []
     for level in range(rows - 1, -1, -1):
         head = f"{label if level == rows - 1 else '':5}│"
-        lines.append([(head, Tone.DIM), *_level(spread, level, bars.tones)])
+        lines.append([(head, Tone.DIM), *_level(spread, level)])
     if axis:
         line = "─" * max(0, room - cell_len(bars.start) - cell_len(bars.end) - 2)
         lines.append([(f"{'0':>5}└{bars.start} {line} {bars.end}", Tone.DIM)])
@@ -105,22 +107,23 @@ def _columns(buckets: tuple[tuple[int, ...], ...], room: int) -> tuple[int, list
     return group, [tuple(map(sum, zip(*buckets[a:b], strict=True))) for a, b in zip(starts, ends, strict=True)]
 
 
-def _stack(counts: tuple[int, ...], peak: int, rows: int, tones: tuple[Tone, ...]) -> list[int]:
-    """The class at each level, from the bottom. Trouble is seen however small: errors are few among many."""
-    cells = ceil(sum(counts) / peak * rows - 0.5) or int(any(counts))
-    trouble = [tones[i % len(tones)] in _TROUBLE for i in range(len(counts))]
-    return [i for i, n in enumerate(shares(counts, cells, trouble)) for _ in range(n)]
+def _stack(counts: tuple[int, ...], peak: int, rows: int, tones: tuple[Tone, ...]) -> Spans:
+    """The cells of one column, from the bottom."""
+    height = ceil(sum(counts) / peak * rows - 0.5) or int(any(counts))
+    drawn = shares(counts, height, every=False)
+    kinds = [(_GLYPHS[i % len(_GLYPHS)], tones[i % len(tones)]) for i in range(len(counts))]
+    cells = [kind for kind, n in zip(kinds, drawn, strict=True) for _ in range(n)]
+    traces = [tone for (_, tone), count, n in zip(kinds, counts, drawn, strict=True) if count and not n]
+    trouble = [tone for tone in _TROUBLE if tone in traces]
+    if trouble:
+        # The highest column has no cell left above it, so the line takes its last one.
+        cells[min(height, rows - 1) :] = [(_TRACE, trouble[-1])]
+    return cells
 
 
-def _level(stacks: list[list[int]], level: int, tones: tuple[Tone, ...]) -> Spans:
-    spans: list[tuple[str, Tone]] = []
-    for kind, run in groupby(stack[level] if level < len(stack) else None for stack in stacks):
-        cells = len(list(run))
-        if kind is None:
-            spans.append((" " * cells, Tone.PLAIN))
-        else:
-            spans.append((_GLYPHS[kind % len(_GLYPHS)] * cells, tones[kind % len(tones)]))
-    return spans
+def _level(columns: list[Spans], level: int) -> Spans:
+    cells = (column[level] if level < len(column) else (" ", Tone.PLAIN) for column in columns)
+    return [(glyph * len(list(run)), tone) for (glyph, tone), run in groupby(cells)]
 
 
 def _legend(bars: Bars, width: int) -> list[Spans]:

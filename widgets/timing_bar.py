@@ -58,7 +58,7 @@ class TimingBar(Widget):
         return inked(lines[y] if y < len(lines) else [], width, palette).apply_style(palette.base)
 
     def _bar(self, width: int) -> list[Span]:
-        cells = shares([phase.milliseconds or 0 for phase in self.phases], width, [True] * len(self.phases))
+        cells = shares([phase.milliseconds or 0 for phase in self.phases], width, every=True)
         bar: list[Span] = [
             (_FILLS[i % len(_FILLS)] * n, phase.tone)
             for i, (phase, n) in enumerate(zip(self.phases, cells, strict=True))

@@ -2,9 +2,9 @@
 
 from datetime import UTC
 
+from console.parts.class_tones import CLASS_TONES
 from db.source import (
     RequestRow,
-    TrafficClass,
     event_name,
     format_fingerprint,
     server_label,
@@ -13,14 +13,6 @@ from db.source import (
 )
 from widgets.tone import Tone
 
-_TONES = {
-    TrafficClass.GUARANTEED: Tone.GOOD,
-    TrafficClass.BURST: Tone.ACCENT,
-    TrafficClass.REJECTED: Tone.WARN,
-    TrafficClass.INVALID: Tone.NOTICE,
-    TrafficClass.SERVER_ERROR: Tone.BAD,
-    TrafficClass.OTHER: Tone.DIM,
-}
 WIDE = 104  # from here on the traffic class and the termination state have room
 
 TITLE = "time         stat     ms server service    customer key        path or event"
@@ -37,7 +29,7 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {customer:>11} {key:<10}"
     path = row.path_prefix or "-"
     time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} "
-    tone = _TONES[kind]
+    tone = CLASS_TONES[kind]
     if width < WIDE:
         status = f"{row.status_code:>4}"
         last = (what, tone) if what else (path, Tone.PLAIN)

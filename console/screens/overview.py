@@ -6,22 +6,15 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from console.parts.class_tones import CLASS_TONES
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import clock, moment, short
-from db.source import Attention, Overview, Source, TopCustomer, TrafficClass
+from db.source import Attention, Overview, Source, TopCustomer
 from widgets.keyset_table import Column, KeysetTable
 from widgets.stacked_bars import Bars, StackedBars
 from widgets.tone import Tone
 
-_CLASSES = (
-    (TrafficClass.GUARANTEED, Tone.GOOD),
-    (TrafficClass.BURST, Tone.ACCENT),
-    (TrafficClass.REJECTED, Tone.WARN),
-    (TrafficClass.INVALID, Tone.NOTICE),
-    (TrafficClass.SERVER_ERROR, Tone.BAD),
-    (TrafficClass.OTHER, Tone.DIM),
-)
 _SIGNS = {"bad": ("▲ bad", Tone.BAD), "warn": ("! warn", Tone.WARN)}
 
 
@@ -35,6 +28,7 @@ class OverviewScreen(DeckScreen[Overview]):
     OverviewScreen StackedBars { height: 2fr; min-height: 6; }
     OverviewScreen #lists { height: 3fr; }
     OverviewScreen #lists > Vertical { width: 1fr; }
+    OverviewScreen #lists > #busiest { width: 34; }
     OverviewScreen #lists .title { padding: 0 1; text-style: bold; color: $text-accent; height: 1; }
     """
 
@@ -45,7 +39,7 @@ class OverviewScreen(DeckScreen[Overview]):
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
                 Column("what", 20, lambda row: row.sentence, flex=True),
-                Column("since", 19, lambda row: moment(row.since), hide_below=70),
+                Column("since", 19, lambda row: moment(row.since), hide_below=100),
             ),
             lambda row: row.subject + row.severity,
             "Nothing needs a look.",
@@ -58,7 +52,7 @@ class OverviewScreen(DeckScreen[Overview]):
                 Column("errors", 8, _errors, align="right"),
             ),
             lambda row: row.customer_id,
-            "No customer sent a request in the last minute.",
+            "No customer sent a request.",
             id="top",
         )
 
@@ -69,7 +63,7 @@ class OverviewScreen(DeckScreen[Overview]):
             with Vertical():
                 yield Static("needs a look", classes="title")
                 yield self.attention
-            with Vertical():
+            with Vertical(id="busiest"):
                 yield Static("busiest customers, last minute", classes="title")
                 yield self.top
 
@@ -85,12 +79,12 @@ class OverviewScreen(DeckScreen[Overview]):
             self._numbers = numbers
             self.query_one("#numbers", Static).update(numbers)
         self.query_one(StackedBars).bars = Bars(
-            buckets=tuple(tuple(bucket.get(kind.value, 0) for kind, _ in _CLASSES) for bucket in snapshot.series),
-            labels=tuple(kind.value for kind, _ in _CLASSES),
+            buckets=tuple(tuple(bucket.get(kind.value, 0) for kind in CLASS_TONES) for bucket in snapshot.series),
+            labels=tuple(kind.value for kind in CLASS_TONES),
             start=clock(snapshot.start),
             end=f"{clock(snapshot.end)} UTC",
             unit="requests a minute",
-            tones=tuple(tone for _, tone in _CLASSES),
+            tones=tuple(CLASS_TONES.values()),
         )
         self.attention.show(snapshot.attention, complete=True)
         self.top.show(snapshot.top, complete=True)

@@ -86,13 +86,28 @@ async def test_few_buckets_fill_the_width() -> None:
         assert Counter(column[0] for column in columns(app.view)) == {"█": 10, "▓": 10, "▒": 10}
 
 
-async def test_a_single_failure_among_many_is_seen_and_a_harmless_trifle_is_not() -> None:
-    app = BarsApp(of((100_000, 1, 1), (100_000, 1, 0)))
-    async with app.run_test(size=(6 + 2, 12)):
-        failing, fine = columns(app.view)
-        assert failing.endswith("▒")
-        assert "▓" not in failing + fine
-        assert len(failing) == len(fine)
+async def test_a_single_failure_among_many_is_a_thin_line_on_top_and_a_harmless_trifle_is_not_seen() -> None:
+    app = BarsApp(of((50_000, 1, 1), (50_000, 1, 0), (100_000, 0, 1)))
+    async with app.run_test(size=(6 + 3, 12)):
+        failing, fine, full = columns(app.view)
+        assert failing == fine + "_"
+        assert set(fine) == {"█"}
+        assert full == "█" * (len(full) - 1) + "_"  # no cell left above it
+
+
+async def test_a_share_of_half_a_cell_is_drawn_as_a_cell() -> None:
+    app = BarsApp(of((940, 0, 60), (980, 0, 20)))
+    async with app.run_test(size=(6 + 2, 14)):
+        much, little = columns(app.view)
+        assert (much[-1], little[-1]) == ("▒", "_")
+
+
+async def test_of_two_traces_the_worse_is_shown() -> None:
+    app = BarsApp(Bars(((100_000, 1, 1),), LABELS, "10:00", "now", "requests", (Tone.GOOD, Tone.BAD, Tone.WARN)))
+    async with app.run_test(size=(6 + 1, 12)):
+        [segment] = [part for part in app.view.render_line(0) if "_" in part.text]
+        assert segment.style is not None
+        assert segment.style.bold  # as bad is; warn is not
 
 
 @pytest.mark.parametrize("bars", [of(), of((0, 0, 0))])

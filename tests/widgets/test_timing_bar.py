@@ -76,7 +76,7 @@ async def test_any_width(width: int) -> None:
 @pytest.mark.parametrize("weights", [(0, 0), (1, 1, 1), (997, 1, 1, 1), (5,), (3, 0, 9, 2**40)])
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 7, 80])
 def test_shares_use_all_cells_and_keep_what_must_be_seen(weights: tuple[int, ...], total: int) -> None:
-    cells = shares(weights, total, [True] * len(weights))
+    cells = shares(weights, total, every=True)
     assert sum(cells) == (total if any(weights) else 0)
     assert all(not n for n, weight in zip(cells, weights, strict=True) if not weight)
     if total >= sum(map(bool, weights)):
@@ -84,4 +84,4 @@ def test_shares_use_all_cells_and_keep_what_must_be_seen(weights: tuple[int, ...
 
 
 def test_shares_do_not_favour_what_need_not_be_seen() -> None:
-    assert shares((997, 1, 1), 10, [True, False, True]) == (9, 0, 1)
+    assert shares((997, 1, 1), 10, every=False) == (10, 0, 0)
