@@ -42,13 +42,18 @@ def _grouped(rows: LiteralString) -> LiteralString:
             SELECT """ + _FLEET_KEY + """, sum(requests)::bigint AS requests, sum(bytes)::bigint AS bytes,
                    sum(latency_ms)::bigint AS latency_ms, """ + _PIVOT + """
             FROM fleet GROUP BY 1, 2, 3, 4, 5, 6
+        ), by_customer AS (
+            SELECT customer_id, date_trunc('hour', timestamp, 'UTC') AS bucket, service_type, network, traffic_type,
+                   (status_code / 100)::smallint * 100 AS status_code, """ + _SLOT + """ AS slot,
+                   sum(repeat) AS requests, sum(bytes_sent) AS bytes,
+                   sum(greatest(time_total, 0)::bigint * repeat) AS latency_ms
+            FROM src GROUP BY 1, 2, 3, 4, 5, 6, 7
         ), classed AS (
-            SELECT coalesce(c.customer_id, 0) AS customer_id, date_trunc('hour', timestamp, 'UTC') AS bucket,
-                   service_type, network, """ + TRAFFIC_CLASS_SQL + """ AS class,
-                   """ + _SLOT + """ AS slot, sum(repeat) AS requests,
-                   sum(repeat) FILTER (WHERE traffic_type IN (1, 2)) AS served, sum(bytes_sent) AS bytes,
-                   sum(greatest(time_total, 0)::bigint * repeat) FILTER (WHERE traffic_type IN (1, 2)) AS latency_ms
-            FROM src LEFT JOIN public.customers c USING (customer_id) GROUP BY 1, 2, 3, 4, 5, 6
+            SELECT coalesce(c.customer_id, 0) AS customer_id, bucket, service_type, network, slot, requests, bytes,
+                   """ + TRAFFIC_CLASS_SQL + """ AS class,
+                   CASE WHEN traffic_type IN (1, 2) THEN requests END AS served,
+                   CASE WHEN traffic_type IN (1, 2) THEN latency_ms END AS latency_ms
+            FROM by_customer LEFT JOIN public.customers c USING (customer_id)
         ), customer_hours AS (
             SELECT """ + _CUSTOMER_KEY + """, sum(requests)::bigint AS requests,
                    coalesce(sum(requests) FILTER (WHERE class = 'guaranteed'), 0)::bigint AS guaranteed,
