@@ -37,8 +37,8 @@ _CURSOR: LiteralString = """
     FROM console.capture_state s, pg_control_system() c
     WHERE s.name = %s FOR UPDATE OF s
 """
-# NULL stands for the session's own setting. With the usual 4 MB of work_mem the groups of a step go to disk, which takes
-# two to three times as long.
+# NULL stands for the session's own setting. With the usual 4 MB of work_mem the groups of a step go to disk, which
+# takes two to three times as long.
 _SETTINGS: LiteralString = """
     SELECT set_config('plan_cache_mode', NULL, true), set_config('synchronous_commit', NULL, true),
            set_config('work_mem', '64MB', true)
