@@ -143,7 +143,9 @@ class OpsDeck(App[int]):
         self.deck_state = replace(self.deck_state, link=link)
 
     def _vitals_changed(self, vitals: Vitals) -> None:
-        self.deck_state = replace(self.deck_state, control=vitals.control, still_served=vitals.still_served)
+        self.deck_state = replace(
+            self.deck_state, control=vitals.control, still_served=vitals.still_served, replica=vitals.replica
+        )
         if self.is_running:  # the last answer may come while the console closes, when there is no screen
             self.screen.refresh_bindings()
 

@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 
 from console.settings import UsageError
-from db.errors import DatabaseError, Denied, NotLetIn, Refused, SchemaMismatch, Stale, TimedOut, Unavailable, Uncertain
+from db.errors import (
+    DatabaseError,
+    Denied,
+    NotLetIn,
+    Refused,
+    ReplicaUnavailable,
+    SchemaMismatch,
+    Stale,
+    TimedOut,
+    Unavailable,
+    Uncertain,
+)
 
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -31,6 +42,12 @@ class _Wording:
 
 
 _WORDINGS: dict[type[Exception], _Wording] = {
+    ReplicaUnavailable: _Wording(
+        "error",
+        "the replica, where the log is read, cannot be used: ",
+        "Check it or wait; without a replica configured the log is read on the primary",
+        UNREACHABLE,
+    ),
     NotLetIn: _Wording(
         "error", "", "Look at database, user and password in the DSN or profile, or in ~/.pgpass", UNREACHABLE
     ),

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 ENVIRONMENT_DSN = "OPSDECK_DATABASE_URL"
+ENVIRONMENT_REPLICA = "OPSDECK_REPLICA_URL"
 
 
 class UsageError(Exception):
@@ -23,6 +24,7 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dsn: SecretStr | None = None
+    replica_dsn: SecretStr | None = None  # a standby of it: the log is read there
     production: bool = False
     read_only: bool | None = None  # None: production profiles start read-only, others do not
     pgbouncer: bool = False  # transaction pooling: no prepared statements
@@ -45,6 +47,7 @@ class Settings:
     profile: Profile
     dsn: SecretStr
     read_only: bool
+    replica_dsn: SecretStr | None = None
 
 
 def configuration_path() -> Path:
@@ -94,21 +97,28 @@ def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> S
             f"no database is named; pass --dsn, set {ENVIRONMENT_DSN} or write a profile in {path}, "
             "or try `opsdeck demo`"
         )
-    _check_dsn(secret)
+    _check_dsn(secret, "the DSN")
+    replica = chosen.replica_dsn
+    if told:
+        # Only the replica named beside this database, never that of another one; beside --dsn there is none.
+        beside = os.environ.get(ENVIRONMENT_REPLICA) if not dsn else None
+        replica = SecretStr(beside) if beside else None
+    if replica is not None:
+        _check_dsn(replica, ENVIRONMENT_REPLICA if told else "replica_dsn")
     start_read_only = chosen.production if chosen.read_only is None else chosen.read_only
-    return Settings(name, chosen, secret, read_only or start_read_only)
+    return Settings(name, chosen, secret, read_only or start_read_only, replica)
 
 
-def _check_dsn(dsn: SecretStr) -> None:
+def _check_dsn(dsn: SecretStr, name: str) -> None:
     try:
         misread = _is_misread(dsn.get_secret_value())
     except ProgrammingError:
         # libpq quotes the text it could not read, and that may be the password.
         raise UsageError(
-            "the DSN is neither a URL (postgresql://user@host/database) nor a list of keyword=value pairs"
+            f"{name} is neither a URL (postgresql://user@host/database) nor a list of keyword=value pairs"
         ) from None
     if misread:
-        raise UsageError("the DSN cannot be read: write @ : / and % of a password as %40 %3A %2F %25")
+        raise UsageError(f"{name} cannot be read: write @ : / and % of a password as %40 %3A %2F %25")
 
 
 def _is_misread(dsn: str) -> bool:

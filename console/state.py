@@ -19,6 +19,7 @@ class DeckState:
     link: Link | None = None
     control: SystemControl | None = None
     still_served: int = 0  # revoked keys that gateways still serve
+    replica: str = ""  # what is wrong with it
 
     @property
     def may_write(self) -> bool:
@@ -39,6 +40,8 @@ class DeckState:
         items: list[Item] = []
         if self.still_served:
             items.append(Item(f"▲ {self.still_served} revoked key(s) served", Tone.BAD))
+        if self.replica:
+            items.append(Item(f"▲ {self.replica}", Tone.BAD))
         if self.control is not None:
             on = self.control.maintenance_mode
             items.append(

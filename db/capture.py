@@ -1,58 +1,117 @@
 """Which rows were committed since one looked last: exact, also for transactions that commit late or out of order.
 
-A row committed between snapshot A and snapshot B is visible in B and not in A, which is
-`xid >= xmax(A) OR xid = ANY(xip(A))`. B is the reading transaction's own snapshot, so a cursor is advanced inside
-one REPEATABLE READ transaction: first read the snapshot, then the rows. On the primary only: a standby reports an
-empty xip list, and rows would be lost.
+What a transaction sees of a log is a Mark, and what a later one sees beyond it is news. The later transaction has to
+be REPEATABLE READ: it takes its own mark first, then reads the news since the earlier one, both of one snapshot.
+
+A mark comes in two forms. On a primary the snapshot lists the transactions in progress, and everything else below its
+xmax is settled. A standby keeps that list elsewhere and shows it empty, so that rows would be lost; its xmin is right
+there, though: below it all is settled, and at or above it the mark remembers which transactions' rows were visible.
+A transaction becomes visible as a whole, so their numbers are enough.
+
+The snapshot itself tells which: a reader on a primary, having no transaction number of its own, never sees xmin below
+xmax with an empty list. Asking pg_is_in_recovery() would be a second question, and a standby may be promoted between
+the two. Both forms hold on either side, so a mark survives the promotion.
 """
 
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import LiteralString, Self
 
 from db.database import Connection
 
-# Two branches instead of OR: each is one index range on xid, whatever else stands in the condition.
+# Two branches instead of OR: each is one index range on xid, whatever else stands in the condition. What was seen may
+# be many and meets every row of the range: a subquery is hashed in any plan, an array only where its value is planned.
 SINCE: tuple[LiteralString, LiteralString] = (
-    "xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)",
-    "xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))",
+    "xid >= %(mark_bound)s::xid8 AND xid NOT IN (SELECT unnest(%(mark_seen)s::xid8[]))",
+    "xid = ANY(%(mark_open)s::xid8[])",
 )
+UNTIL: LiteralString = (
+    "(xid < %(mark_bound)s::xid8 AND xid <> ALL(%(mark_open)s::xid8[]) OR xid = ANY(%(mark_seen)s::xid8[]))"
+)
+"""The condition for rows that a mark saw: the opposite of what rows_since() asks for."""
 
 
-async def current_snapshot(connection: Connection) -> str:
-    """The snapshot of this transaction as text: the next cursor."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What one transaction saw of a log: all below `bound` but `open`, and `seen` at or above it.
+
+    It belongs to one server or its heir: of two standbys the one that is behind would show rows again.
+    """
+
+    bound: int
+    open: tuple[int, ...] = ()  # on a primary: in progress below xmax
+    seen: tuple[int, ...] = ()  # on a standby: visible at or above xmin
+
+    @classmethod
+    def stored(cls, snapshot: str) -> Self:
+        """Of a snapshot taken on a primary and kept as text; it holds on a standby that has it from there too."""
+        _, xmax, listed = snapshot.split(":")
+        return cls(int(xmax), open=tuple(map(int, listed.split(","))) if listed else ())
+
+    def parameters(self) -> dict[str, str]:
+        """For SINCE, UNTIL and rows_since()."""
+        return {"mark_bound": str(self.bound), "mark_open": _array(self.open), "mark_seen": _array(self.seen)}
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+async def present(connection: Connection, table: LiteralString) -> Mark:
+    """The mark of this REPEATABLE READ transaction, which must be read-only."""
     row = await (await connection.execute("SELECT pg_current_snapshot()::text")).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return str(row[0])
+    snapshot = str(row[0])
+    xmin, xmax, listed = snapshot.split(":")
+    if listed or xmin == xmax:
+        return Mark.stored(snapshot)
+    async with _planned_once(connection):
+        cursor = await connection.execute(
+            "SELECT xid::text FROM " + table + " WHERE xid >= %(xmin)s::xid8 GROUP BY xid", {"xmin": xmin}, prepare=True
+        )
+        return Mark(int(xmin), seen=tuple(sorted(int(xid) for (xid,) in await cursor.fetchall())))
 
 
 def rows_since(columns: LiteralString, table: LiteralString, condition: LiteralString) -> LiteralString:
-    """The query for rows committed since snapshot %(since)s that also meet `condition`."""
+    """The query for rows beyond a mark, given by its parameters, that also meet `condition`."""
     first, second = SINCE
     head: LiteralString = "SELECT " + columns + " FROM " + table + " WHERE (" + condition + ") AND "
     return head + first + " UNION ALL " + head + second
 
 
-async def span_since(connection: Connection, table: LiteralString, since: str) -> tuple[datetime, datetime] | None:
-    """First and last timestamp among the rows committed since snapshot `since`, or None when there are none.
+async def span_since(connection: Connection, table: LiteralString, mark: Mark) -> tuple[datetime, datetime] | None:
+    """First and last timestamp among the rows beyond the mark, or None when there are none.
 
     With it a poll touches the partitions that have news. On a log of 127 partitions an empty poll took 30 ms as one
-    query, nearly all of it planning, and takes 1.7 ms so (TimescaleDB, 53 chunks: 12 and 4 ms): this one is planned
-    once for each connection, without looking at the values. Such a plan expects a third of the table, and would
-    read all of it (hence no sequential scans) with parallel workers (hence none: starting them took 40 ms).
-    count(*) keeps the planner from answering min() by walking an index on timestamp.
+    query, nearly all of it planning, and takes 1.7 ms so (TimescaleDB, 53 chunks: 12 and 4 ms). count(*) keeps the
+    planner from answering min() by walking an index on timestamp.
     """
     bounds: LiteralString = "SELECT min(timestamp), max(timestamp), count(*) FROM ("
+    async with _planned_once(connection):
+        cursor = await connection.execute(
+            bounds + rows_since("timestamp", table, "true") + ") news", mark.parameters(), prepare=True
+        )
+        row = await cursor.fetchone()
+    return (row[0], row[1]) if row and row[2] else None
+
+
+@asynccontextmanager
+async def _planned_once(connection: Connection) -> AsyncGenerator[None]:
+    """A query prepared here is planned once for each connection, without looking at the values.
+
+    Such a plan expects a third of the table, and would read all of it (hence no sequential scans) with parallel
+    workers (hence none: starting them took 40 ms). Where nothing is prepared, behind pgbouncer, it is planned again
+    each time and costs what the planning costs.
+    """
     await connection.execute(
         """SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
                   set_config('max_parallel_workers_per_gather', '0', true)"""
     )
-    cursor = await connection.execute(
-        bounds + rows_since("timestamp", table, "true") + ") news", {"since": since}, prepare=True
-    )
-    row = await cursor.fetchone()
-    # NULL stands for the session's own setting.
+    yield
+    # NULL stands for the session's own setting. After an error the transaction is over, and the settings with it.
     await connection.execute(
         """SELECT set_config('plan_cache_mode', NULL, true), set_config('enable_seqscan', NULL, true),
                   set_config('max_parallel_workers_per_gather', NULL, true)"""
     )
-    return (row[0], row[1]) if row and row[2] else None

@@ -1,8 +1,8 @@
-"""Connections: a pool of read-only ones, and a small pool that may write."""
+"""Connections: a pool of read-only ones, a small pool that may write, and one to a replica when there is one."""
 
 import getpass
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from db.errors import Denied, translated
+from db.errors import Denied, ReplicaUnavailable, Unavailable, translated
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -22,6 +22,13 @@ _TRANSACTION_SETTINGS = """
            set_config('lock_timeout', %(lock)s, true),
            set_config('TimeZone', 'UTC', true)
 """
+
+
+def _place(dsn: str) -> str:
+    known = conninfo_to_dict(dsn)
+    host = str(known.get("host") or os.environ.get("PGHOST") or "local")
+    where = "local" if host.startswith("/") else host
+    return f"{known.get('dbname') or known.get('user') or '?'}@{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +43,34 @@ class Limits:
 class Database:
     """Reads go through read-only transactions; what changes something takes the writer pool.
 
+    With `replica_dsn`, what may lag is read there. Behind pgbouncer in transaction mode nothing is prepared.
     Every method that talks to the server raises only the errors of db.errors.
     """
 
     def __init__(
-        self, dsn: str, *, limits: Limits | None = None, read_only: bool = False, pgbouncer: bool = False
+        self,
+        dsn: str,
+        *,
+        replica_dsn: str | None = None,
+        limits: Limits | None = None,
+        read_only: bool = False,
+        pgbouncer: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.read_only = read_only
+        self.pgbouncer = pgbouncer
         self._dsn = dsn
-        self._prepare_threshold = None if pgbouncer else 5
-        self._why: psycopg.OperationalError | None = None  # of the last connection that could not be made
-        self._readers = self._pool(maximum=4)
+        self._replica_dsn = replica_dsn
+        self._why: dict[str, psycopg.OperationalError] = {}  # by DSN: the last connection that could not be made
+        self._readers = self._pool(dsn, maximum=4)
         # A job takes three at once (lock, step, heartbeat), and an operation must still find one.
-        self._writers = self._pool(maximum=5)
+        self._writers = self._pool(dsn, maximum=5)
+        self._replicas = self._pool(replica_dsn, maximum=4) if replica_dsn is not None else None
 
-    def _pool(self, maximum: int) -> AsyncConnectionPool[Connection]:
+    def _pool(self, dsn: str, maximum: int) -> AsyncConnectionPool[Connection]:
         return AsyncConnectionPool(
-            self._dsn,
-            connection_class=self._telling(),
+            dsn,
+            connection_class=self._telling(dsn),
             kwargs=self._connection_arguments(),
             min_size=0,
             max_size=maximum,
@@ -77,39 +93,55 @@ class Database:
         }
 
     async def _configure(self, connection: Connection) -> None:
-        connection.prepare_threshold = self._prepare_threshold
+        connection.prepare_threshold = None if self.pgbouncer else 5
 
     @property
     def place(self) -> str:
-        """Database, host and user for the header, without any secret."""
-        known = conninfo_to_dict(self._dsn)
-        host = str(known.get("host") or os.environ.get("PGHOST") or "local")
-        where = "local" if host.startswith("/") else host
-        return f"{known.get('dbname') or known.get('user') or '?'}@{where}"
+        """Database and host for the header, without any secret."""
+        return _place(self._dsn)
+
+    @property
+    def replica(self) -> str | None:
+        """Database and host of the replica; None when everything is read on the primary."""
+        return None if self._replica_dsn is None else _place(self._replica_dsn)
 
     async def open(self) -> None:
-        await self._readers.open()
-        await self._writers.open()
+        for pool in self._pools():
+            await pool.open()
 
     async def close(self) -> None:
-        await self._readers.close()
-        await self._writers.close()
+        for pool in self._pools():
+            await pool.close()
+
+    def _pools(self) -> Iterator[AsyncConnectionPool[Connection]]:
+        yield self._readers
+        yield self._writers
+        if self._replicas is not None:
+            yield self._replicas
 
     @asynccontextmanager
     async def reading(
-        self, statement_s: float | None = None, *, one_snapshot: bool = False
+        self, statement_s: float | None = None, *, one_snapshot: bool = False, may_lag: bool = False
     ) -> AsyncGenerator[Connection]:
         """A read-only transaction. `statement_s` overrides the statement timeout (seconds).
 
-        With `one_snapshot` all its statements see the same instant (REPEATABLE READ).
+        With `one_snapshot` all its statements see the same instant (REPEATABLE READ). With `may_lag` it goes to the
+        replica when there is one: for the log and what is made of it, never for what operators and jobs write.
+        Raises ReplicaUnavailable when the replica does not answer; nothing is then read elsewhere instead.
         """
-        with translated():
-            async with self._checkout(self._readers) as connection:
-                await connection.set_read_only(True)
-                level = IsolationLevel.REPEATABLE_READ if one_snapshot else IsolationLevel.READ_COMMITTED
-                await connection.set_isolation_level(level)
-                await self._begin(connection, statement_s or self.limits.statement_s)
-                yield connection
+        replica = self._replicas if may_lag else None
+        try:
+            with translated():
+                async with self._checkout(replica or self._readers) as connection:
+                    await connection.set_read_only(True)
+                    level = IsolationLevel.REPEATABLE_READ if one_snapshot else IsolationLevel.READ_COMMITTED
+                    await connection.set_isolation_level(level)
+                    await self._begin(connection, statement_s or self.limits.statement_s)
+                    yield connection
+        except Unavailable as error:
+            if replica is None:
+                raise
+            raise ReplicaUnavailable(str(error)) from error
 
     @asynccontextmanager
     async def writing(self, statement_s: float | None = None) -> AsyncGenerator[Connection]:
@@ -137,22 +169,22 @@ class Database:
                 yield connection
         except PoolTimeout:
             # The pool only knows that it waited; the connection that failed meanwhile knows why.
-            if self._why is not None:
-                raise self._why from None
+            if why := self._why.get(str(pool.conninfo)):
+                raise why from None
             raise
 
-    def _telling(self) -> type[Connection]:
-        """Connections that leave behind why they could not be made."""
-        database = self
+    def _telling(self, dsn: str) -> type[Connection]:
+        """Connections to `dsn` that leave behind why they could not be made."""
+        why = self._why
 
         class Telling(AsyncConnection[tuple[Any, ...]]):
             @classmethod
             async def connect(cls, *arguments: Any, **known: Any) -> Self:
-                database._why = None
+                why.pop(dsn, None)
                 try:
                     return await super().connect(*arguments, **known)
                 except psycopg.OperationalError as error:
-                    database._why = error
+                    why[dsn] = error
                     raise
 
         return Telling

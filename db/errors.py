@@ -22,12 +22,16 @@ class NotLetIn(Unavailable):
     """The server answers, but lets nobody in with this database, user and password: waiting does not help."""
 
 
+class ReplicaUnavailable(Unavailable):
+    """The replica does not answer or lets nobody in; the primary may."""
+
+
 class Denied(DatabaseError):
     """The database role may not do this."""
 
 
 class TimedOut(DatabaseError):
-    """A statement or lock timeout, or a deadlock, ended the query; nothing was changed."""
+    """A timeout, a deadlock, or a standby that had to go on ended the query; nothing was changed."""
 
 
 class Stale(DatabaseError):
@@ -92,7 +96,7 @@ def translated() -> Generator[None]:
         yield
     except PoolTimeout as error:
         raise Unavailable("no connection could be had in time") from error
-    except (pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected) as error:
+    except (pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure) as error:
         raise TimedOut(_first_line(error)) from error
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
         raise Denied(_first_line(error)) from error

@@ -7,6 +7,7 @@ from db.jobs.job import Job
 from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
+from db.replica import Replica, replica_state
 from db.suiftly.attention import Attention
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
@@ -62,6 +63,7 @@ __all__ = [
     "Page",
     "Preview",
     "Receipt",
+    "Replica",
     "RequestFilter",
     "RequestRow",
     "ResumeCustomer",
@@ -132,6 +134,10 @@ class Source:
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""
         return await health(self.database)
+
+    async def replica(self) -> Replica | None:
+        """How the replica stands; None without one. Raises ReplicaUnavailable when it does not answer."""
+        return await replica_state(self.database)
 
     async def preview(self, operation: Operation) -> Preview:
         """What the operation would do now. Raises Refused when it cannot be carried out."""

@@ -21,6 +21,7 @@ def open_database(settings: Settings) -> Database:
     profile = settings.profile
     return Database(
         settings.dsn.get_secret_value(),
+        replica_dsn=None if settings.replica_dsn is None else settings.replica_dsn.get_secret_value(),
         limits=Limits(statement_s=profile.statement_timeout_s),
         read_only=settings.read_only,
         pgbouncer=profile.pgbouncer,

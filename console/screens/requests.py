@@ -188,7 +188,7 @@ class RequestsScreen(DeckScreen[Batch]):
             history = await self.source.requests.before(
                 self.wanted,
                 held[0].timestamp if forgotten else begun.reached,
-                snapshot=None if forgotten else begun.cursor.snapshot,
+                cursor=None if forgotten else begun.cursor,
                 limit=_PAGE,
             )
         except DatabaseError as error:

@@ -6,7 +6,9 @@ from enum import StrEnum
 from time import monotonic
 
 from db.database import Connection, Database
+from db.errors import ReplicaUnavailable
 from db.migrate import schema_state
+from db.replica import replica_state
 from db.suiftly.control import CAN_WRITE
 from db.suiftly.metering import cursor_states
 from db.suiftly.reconcile import Reconciliation
@@ -33,7 +35,7 @@ class Check:
 
 
 async def health(database: Database) -> tuple[Check, ...]:
-    """All checks. Raises Unavailable when there is no database to look at."""
+    """All checks. Raises Unavailable when there is no primary to look at; a replica that is gone is a finding."""
     state = await schema_state(database)
     schema = Check("schema", State.GOOD if state.current else State.BAD, state.sentence)
     async with database.reading() as connection:
@@ -44,6 +46,10 @@ async def health(database: Database) -> tuple[Check, ...]:
         checks = [server, schema, *[await look(connection) for look in looks], *await _cursors(connection)]
     if all(check.state is not State.BAD for check in checks if check.name == "metering"):
         checks.append(await _reconciled(database))
+    if (replica := await _replica(database)) is not None:
+        checks.append(replica)
+        if replica.state is State.BAD:
+            return tuple(checks)
     # The cursors' own lines stand above already.
     attention = [
         line for line in (await Traffic(database).overview()).attention if not line.subject.startswith("jobs:")
@@ -67,6 +73,19 @@ async def _server(connection: Connection) -> Check:
     if standby:
         return Check("server", State.WARN, f"PostgreSQL {version} is a standby: nothing can be changed here")
     return Check("server", State.GOOD, f"PostgreSQL {version}, {kind}")
+
+
+async def _replica(database: Database) -> Check | None:
+    try:
+        replica = await replica_state(database)
+    except ReplicaUnavailable as error:
+        return Check("replica", State.BAD, f"{database.replica}, where the log is read, cannot be used: {error}")
+    if replica is None:
+        return None
+    if replica.trouble:
+        return Check("replica", State.BAD, f"{replica.place}, where the log is read, {replica.trouble}")
+    sentence = f"the log is read on {replica.place}, a standby: {replica.delay}"
+    return Check("replica", State.WARN if replica.late else State.GOOD, sentence)
 
 
 async def _role(connection: Connection) -> Check:

@@ -192,7 +192,7 @@ class Keys:
 
     async def traffic(self, key: ApiKey, *, statement_s: float = 2.0) -> KeyTraffic:
         """What the key did lately: one index range of its customer, ended by `statement_s` on a busy log."""
-        async with self._database.reading(statement_s) as connection:
+        async with self._database.reading(statement_s, may_lag=True) as connection:
             cursor = connection.cursor(row_factory=class_row(KeyTraffic))
             await cursor.execute(
                 _TRAFFIC,

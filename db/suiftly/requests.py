@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from psycopg.rows import args_row
 
-from db.capture import current_snapshot, rows_since, span_since
+from db.capture import UNTIL, Mark, present, rows_since, span_since
 from db.database import Connection, Database
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
@@ -19,6 +19,8 @@ _COLUMNS: LiteralString = """
     traffic_type, event_type, host(client_ip), key_metadata, status_code, bytes_sent, time_total, time_request,
     time_queue, time_connect, time_response, backend_id, termination_state, repeat
 """
+_LOG: LiteralString = "haproxy_raw_logs"
+_SELECT: LiteralString = "SELECT " + _COLUMNS + " FROM " + _LOG + " WHERE "
 _WINDOW: LiteralString = " timestamp >= %(window_start)s AND timestamp < %(window_end)s AND "
 _SPAN: LiteralString = " timestamp BETWEEN %(first)s AND %(last)s AND "
 # A page ends with all rows of its last instant: the log has no row number, so this is what makes pages meet exactly.
@@ -33,11 +35,11 @@ RETENTION = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a tail stands: every row committed before `snapshot` was delivered, none after."""
+    """Where a tail stands: every row that `mark` saw was delivered, no other."""
 
-    snapshot: str
+    mark: Mark
     filter: RequestFilter
-    at: datetime  # the database's clock when the snapshot was taken
+    at: datetime  # the database's clock at the mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +70,32 @@ class Requests:
         self, wanted: RequestFilter, *, recent: int = 200, within: timedelta = timedelta(minutes=15)
     ) -> Batch:
         """The latest rows and a cursor that continues exactly behind them: both of one snapshot."""
-        async with self._database.reading(one_snapshot=True) as connection:
-            snapshot = await current_snapshot(connection)
+        async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
+            mark = await present(connection, _LOG)
             now = await _database_time(connection)
             history = await _back(connection, wanted, now + _FAST_CLOCK, now - within, limit=recent)
-        return Batch(history.rows[::-1], Cursor(snapshot, wanted, now), history.reached)
+        return Batch(history.rows[::-1], Cursor(mark, wanted, now), history.reached)
 
     async def since(self, cursor: Cursor) -> Batch:
         """Every row committed since the cursor that its filter lets through, once, by time within the batch."""
         condition, parameters = cursor.filter.where()
-        async with self._database.reading(_CATCH_UP_S, one_snapshot=True) as connection:
-            snapshot = await current_snapshot(connection)
+        async with self._database.reading(_CATCH_UP_S, one_snapshot=True, may_lag=True) as connection:
+            mark = await present(connection, _LOG)
             now = await _database_time(connection)
             rows: list[RequestRow] = []
-            span = await span_since(connection, "haproxy_raw_logs", cursor.snapshot)
+            span = await span_since(connection, _LOG, cursor.mark)
             if span is not None:
                 reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-                query = rows_since(_COLUMNS, "haproxy_raw_logs", _SPAN + "(" + condition + ")")
-                bounds = {"since": cursor.snapshot, "first": span[0], "last": span[1]}
-                await reader.execute(query, bounds | parameters)
+                query = rows_since(_COLUMNS, _LOG, _SPAN + "(" + condition + ")")
+                bounds = {"first": span[0], "last": span[1]}
+                await reader.execute(query, cursor.mark.parameters() | bounds | parameters)
                 rows = await reader.fetchall()
         rows.sort(key=itemgetter(0))
-        return Batch(rows, Cursor(snapshot, cursor.filter, now), now)
+        return Batch(rows, Cursor(mark, cursor.filter, now), now)
 
     async def latest(self, wanted: RequestFilter, *, within: timedelta | None = None, limit: int) -> list[RequestRow]:
         """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""
-        async with self._database.reading(one_snapshot=True) as connection:
+        async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             now = await _database_time(connection)
             newest = now + _FAST_CLOCK
             history = await _back(connection, wanted, newest, now - (within or RETENTION), limit=limit)
@@ -105,14 +107,12 @@ class Requests:
         Together with since(cursor) afterwards: every row once.
         """
         condition, parameters = cursor.filter.where()
-        query = (
-            "SELECT " + _COLUMNS + " FROM haproxy_raw_logs WHERE " + _WINDOW + "(" + condition + ")"
-            " AND pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot) ORDER BY timestamp"
-        )
+        parameters = parameters | cursor.mark.parameters()
+        query = _SELECT + _WINDOW + "(" + condition + ") AND " + UNTIL + " ORDER BY timestamp"
         start, end, width = cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK, _FIRST_WINDOW
         while start < end:
-            window = {"window_start": start, "window_end": min(start + width, end), "snapshot": cursor.snapshot}
-            async with self._database.reading() as connection:
+            window = {"window_start": start, "window_end": min(start + width, end)}
+            async with self._database.reading(may_lag=True) as connection:
                 reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
                 await reader.execute(query, window | parameters)
                 rows = await reader.fetchall()
@@ -122,15 +122,15 @@ class Requests:
             width = max(_FIRST_WINDOW, width / 2) if len(rows) > 20_000 else min(2 * width, _WIDEST_WINDOW)
 
     async def before(
-        self, wanted: RequestFilter, moment: datetime, *, snapshot: str | None = None, limit: int = 500
+        self, wanted: RequestFilter, moment: datetime, *, cursor: Cursor | None = None, limit: int = 500
     ) -> History:
         """The newest rows older than `moment`, back to the retention bound.
 
-        With `snapshot` only rows that were committed before it: those after it a tail has delivered already.
+        With `cursor` only rows that were committed before it: those after it a tail has delivered already.
         """
-        async with self._database.reading(one_snapshot=True) as connection:
+        async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             bound = await _database_time(connection) - RETENTION
-            return await _back(connection, wanted, moment, bound, limit=limit, snapshot=snapshot)
+            return await _back(connection, wanted, moment, bound, limit=limit, mark=cursor and cursor.mark)
 
 
 async def _database_time(connection: Connection) -> datetime:
@@ -145,7 +145,7 @@ async def _back(
     bound: datetime,
     *,
     limit: int,
-    snapshot: str | None = None,
+    mark: Mark | None = None,
 ) -> History:
     """Reads windows back from `moment`, each four times as wide, until `limit` rows are there or `bound` is reached.
 
@@ -153,10 +153,10 @@ async def _back(
     after a time: the statement timeout ends each window.
     """
     condition, parameters = wanted.where()
-    if snapshot is not None:
-        condition += " AND pg_visible_in_snapshot(xid, %(snapshot)s::pg_snapshot)"
-        parameters = parameters | {"snapshot": snapshot}
-    query = "SELECT " + _COLUMNS + " FROM haproxy_raw_logs WHERE " + _WINDOW + "(" + condition + ")" + _NEWEST
+    if mark is not None:
+        condition += " AND " + UNTIL
+        parameters = parameters | mark.parameters()
+    query = _SELECT + _WINDOW + "(" + condition + ")" + _NEWEST
     reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
     rows: list[RequestRow] = []
     width = _FIRST_WINDOW

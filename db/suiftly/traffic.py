@@ -6,7 +6,7 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from db.capture import rows_since
+from db.capture import Mark, rows_since
 from db.database import Connection, Database
 from db.suiftly.attention import Attention, attention, still_served
 from db.suiftly.codes import traffic_class
@@ -127,7 +127,7 @@ class Traffic:
         Where roll-up-traffic stands still, the log's last five minutes are all there is of what it left out, and the
         attention list says so.
         """
-        async with self._database.reading(one_snapshot=True) as connection:
+        async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             row = await (
                 await connection.execute(
                     """SELECT now(), date_trunc('minute', now(), 'UTC') + interval '1 minute', snap::text,
@@ -158,21 +158,20 @@ class Traffic:
 
     async def still_served(self) -> int:
         """How many keys revoked within a day were served in the last minutes, past the allowance for propagation."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(may_lag=True) as connection:
             return len(await still_served(connection))
 
 
 async def _read(connection: Connection, end: datetime, snap: str, log_from: datetime) -> _Window:
     window = _Window(end - WINDOW)
     recent = end - 2 * BUCKET
-    bounds = {"start": window.start, "end": end, "recent": recent, "since": snap, "log_from": log_from}
+    bounds = {"start": window.start, "end": end, "recent": recent, "log_from": log_from}
     for group in await (await connection.execute(_SERIES, bounds)).fetchall():
         window.add(*group)
     counted = await (await connection.execute(_LATENCIES, bounds)).fetchone()
     window.slots = [count or 0 for count in counted or [0] * len(SLOTS)]
-    for bucket, traffic_type, status_class, slot, requests, bytes_ in await (
-        await connection.execute(_LIVE, bounds)
-    ).fetchall():
+    live = await connection.execute(_LIVE, bounds | Mark.stored(snap).parameters())
+    for bucket, traffic_type, status_class, slot, requests, bytes_ in await live.fetchall():
         window.add(bucket, traffic_type, status_class, requests, bytes_)
         if bucket >= recent and traffic_type in (1, 2):
             window.slots[slot] += requests

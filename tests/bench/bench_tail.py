@@ -45,15 +45,15 @@ async def _tail(database: Database, dsn: str, explained: bool) -> None:
         assert len((await requests.since(cursor)).rows) == new
         timing = await timed(partial(requests.since, cursor))
         condition = f"SELECT count(*) FROM haproxy_raw_logs WHERE {SINCE[0]}"
-        base = await timed(query(database, condition, {"since": cursor.snapshot}))
+        base = await timed(query(database, condition, cursor.mark.parameters()))
         report.line(f"{new:,} new rows", timing, "count(*) of them", base)
         whole = rows_since(requests_module._COLUMNS, "haproxy_raw_logs", "true")
         report.line(
             "&nbsp; the same as one query over all partitions",
-            await timed(query(database, whole, {"since": cursor.snapshot})), "count(*) of them", base,
+            await timed(query(database, whole, cursor.mark.parameters())), "count(*) of them", base,
         )  # fmt: skip
         if explained and new in (0, 10_000):
-            print(await explain(database, condition, {"since": cursor.snapshot}))
+            print(await explain(database, condition, cursor.mark.parameters()))
 
 
 async def _pages(database: Database, explained: bool) -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from db.audit import Actor
+from db.capture import Mark
 from db.database import Connection, Database
 from db.errors import Unavailable
 from db.source import (
@@ -104,11 +105,11 @@ class FrozenDatabase(Database):
         return "suiftly@db1.example"
 
     def reading(
-        self, statement_s: float | None = None, *, one_snapshot: bool = False
+        self, statement_s: float | None = None, *, one_snapshot: bool = False, may_lag: bool = False
     ) -> AbstractAsyncContextManager[Connection]:
         if self.cut:
             raise Unavailable("the connection was lost")
-        return super().reading(statement_s, one_snapshot=one_snapshot)
+        return super().reading(statement_s, one_snapshot=one_snapshot, may_lag=may_lag)
 
 
 class _Customers(Customers):
@@ -246,13 +247,13 @@ class _Requests(Requests):
     async def begin(
         self, wanted: RequestFilter, *, recent: int = 200, within: timedelta = timedelta(minutes=15)
     ) -> Batch:
-        return Batch(requests(), Cursor("1:1:", wanted, NOW + timedelta(milliseconds=300)), NOW - within)
+        return Batch(requests(), Cursor(Mark(1), wanted, NOW + timedelta(milliseconds=300)), NOW - within)
 
     async def since(self, cursor: Cursor) -> Batch:
         return Batch([], cursor, cursor.at)
 
     async def before(
-        self, wanted: RequestFilter, moment: datetime, *, snapshot: str | None = None, limit: int = 500
+        self, wanted: RequestFilter, moment: datetime, *, cursor: Cursor | None = None, limit: int = 500
     ) -> History:
         return History([], moment, complete=True)
 

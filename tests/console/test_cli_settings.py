@@ -62,6 +62,37 @@ def test_options_win_over_the_environment_and_the_environment_over_the_profile(b
     assert code(None, "--profile", "away", "--dsn", with_password(business)) == 0
 
 
+def replica(dsn: str | None, *arguments: str, **more: str) -> str | None:
+    """What the doctor says of the replica; None when nothing is said."""
+    checks = opsdeck(dsn, *arguments, "doctor", "--json", **more).json["checks"]
+    return next((check["sentence"] for check in checks if check["name"] == "replica"), None)
+
+
+def test_a_replica_goes_with_the_database_it_is_named_beside(business: str, tmp_path: Path) -> None:
+    secret = f"postgresql://u:{SECRET}@127.0.0.1:1/x"
+    path = profile(tmp_path, f"[profiles.here]\ndsn = '{business}'\nreplica_dsn = '{secret}'\n")
+    gone = replica(None, "--profile", "here", OPSDECK_CONFIG=path)
+    assert gone is not None
+    assert gone.startswith("x@127.0.0.1, where the log is read, cannot be used: ")
+    assert SECRET not in gone
+    assert replica(None, "--profile", "here", "--dsn", business, OPSDECK_CONFIG=path) is None
+    assert replica(business, OPSDECK_PROFILE="here", OPSDECK_CONFIG=path) is None
+    itself = replica(business, OPSDECK_REPLICA_URL=business)
+    assert itself is not None
+    assert "it is the primary itself" in itself
+    assert replica(NOWHERE, "--dsn", business, OPSDECK_REPLICA_URL=business) is None
+    assert replica(business, OPSDECK_REPLICA_URL="") is None
+
+
+def test_without_its_replica_the_log_is_not_read_and_the_rest_goes_on(business: str) -> None:
+    customers, tail = (
+        opsdeck(business, *arguments, OPSDECK_REPLICA_URL=NOWHERE)
+        for arguments in (("customers", "list", "--json"), ("tail", "--no-follow"))
+    )
+    assert [row["customer_id"] for row in customers.json["customers"]] == [CUSTOMER]
+    assert "the replica, where the log is read, cannot be used" in tail.complained(3)
+
+
 BAD_FILES = {
     "[profiles.prod]\npasswrd = 'x'\n": "profiles.prod.passwrd: there is no such setting",
     "[prod]\ndsn = 'x'\n": "prod: there is no such setting; there are profiles",
@@ -72,6 +103,8 @@ BAD_FILES = {
     f"[profiles.prod\ndsn = '{SECRET}'\n": "not valid TOML",
     f"[profiles.other]\ndsn = 'postgresql://u:{SECRET}@h/x'\n": "there is no profile 'prod'",
     f"[profiles.prod]\ndsn = 'postgresql://u:{SECRET}%@h/x'\n": "DSN",
+    f"[profiles.prod]\ndsn = 'postgresql://u@h/x'\nreplica_dsn = 'postgresql://u:{SECRET}%@h/x'\n": "replica_dsn",
+    f"[profiles.prod]\ndsn = 'postgresql://u@h/x'\nreplica_dsn = 'postgresql://u:{SECRET}/@h/x'\n": "replica_dsn",
     "[profiles.prod]\n": "no database is named",
 }
 

@@ -170,3 +170,22 @@ async def test_a_cut_wire_keeps_the_last_rows_with_their_age_and_what_changed_is
             await wire.join()
             await deck.until(lambda: "meanwhile" in deck.line("0x0000002a"), "what happened meanwhile", wait_s=10)
             await deck.until(lambda: "● connected" in deck.header, "connected again")
+
+
+async def test_a_replica_that_is_away_is_told_and_only_the_log_waits_for_it(business: str) -> None:
+    log(business, 0, 3)
+    limits = Limits(connect_s=0.5)
+    async with wired(business) as (wire, there), console(business, replica_dsn=there, limits=limits) as deck:
+        await deck.until(lambda: "▲ replica lost" in deck.header, "the header says it")
+        assert "● connected" in deck.header
+        await deck.press("4")
+        await deck.sees("the replica, where the log is read, cannot be used: ")
+        await deck.press("3")
+        await deck.sees("0x0000002a", "live")
+        assert not deck.app.screen.has_class("stale")
+        await wire.join()
+        await deck.press("4")
+        await follows(deck, 2)
+        query(business, "SELECT pg_notify('opsdeck', 'keys')")
+        # What was joined is no standby but the primary once more.
+        await deck.until(lambda: "▲ wrong replica" in deck.header, "the header says what is wrong now")

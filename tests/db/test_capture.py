@@ -1,4 +1,4 @@
-"""Rows since a snapshot, case by case, on a small table of our own."""
+"""Rows beyond a mark, case by case, on a small table of our own."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import Connection as SyncConnection
 
-from db.capture import current_snapshot, rows_since, span_since
+from db.capture import Mark, present, rows_since, span_since
 from db.database import Database
 
 Session = SyncConnection[tuple[object, ...]]
@@ -25,24 +25,24 @@ async def table(dsn: str, database: Database) -> str:
 
 
 class Tail:
-    """Reads the table the way a reader is meant to: the snapshot first, in one transaction with the rows."""
+    """Reads the table the way a reader is meant to: the mark first, in one transaction with the rows."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.snapshot = ""
+        self.mark = Mark(0)
 
     async def start(self) -> None:
         async with self.database.reading(one_snapshot=True) as connection:
-            self.snapshot = await current_snapshot(connection)
+            self.mark = await present(connection, "event")
 
     async def poll(self) -> list[int]:
         async with self.database.reading(one_snapshot=True) as connection:
-            snapshot = await current_snapshot(connection)
-            cursor = await connection.execute(rows_since("n", "event", "true"), {"since": self.snapshot})
+            mark = await present(connection, "event")
+            cursor = await connection.execute(rows_since("n", "event", "true"), self.mark.parameters())
             rows = sorted(row[0] for row in await cursor.fetchall())
-            span = await span_since(connection, "event", self.snapshot)
+            span = await span_since(connection, "event", self.mark)
         assert (span is not None) == bool(rows)
-        self.snapshot = snapshot
+        self.mark = mark
         return rows
 
 
@@ -122,13 +122,13 @@ async def test_one_reading_transaction_neither_sees_nor_skips_what_commits_meanw
     table: str, database: Database, tail: Tail
 ) -> None:
     async with database.reading(one_snapshot=True) as connection:
-        snapshot = await current_snapshot(connection)
+        mark = await present(connection, "event")
         with psycopg.connect(table) as session:
             put(session, 1)
-        cursor = await connection.execute(rows_since("n", "event", "true"), {"since": tail.snapshot})
+        cursor = await connection.execute(rows_since("n", "event", "true"), tail.mark.parameters())
         assert await cursor.fetchall() == []
-        assert await span_since(connection, "event", tail.snapshot) is None
-    tail.snapshot = snapshot
+        assert await span_since(connection, "event", tail.mark) is None
+    tail.mark = mark
     assert await tail.poll() == [1]
 
 
@@ -141,7 +141,7 @@ async def test_a_condition_with_or_narrows_both_branches(table: str, database: D
         old.commit()
     async with database.reading(one_snapshot=True) as connection:
         query = rows_since("n", "event", "n = 1 OR n = 3")
-        found = await (await connection.execute(query, {"since": tail.snapshot})).fetchall()
+        found = await (await connection.execute(query, tail.mark.parameters())).fetchall()
     assert sorted(row[0] for row in found) == [1, 1, 3, 3]
 
 
@@ -155,7 +155,7 @@ async def test_the_span_holds_both_branches_and_leaves_the_session_as_it_was(
         session.commit()
         old.commit()
     async with database.reading(one_snapshot=True) as connection:
-        span = await span_since(connection, "event", tail.snapshot)
+        span = await span_since(connection, "event", tail.mark)
         settings = await (
             await connection.execute(
                 """SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan'),

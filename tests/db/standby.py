@@ -1,0 +1,88 @@
+"""A streaming standby of the server the tests run on."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A running standby."""
+
+    primary: str  # DSN of some database there
+    socket: Path
+
+    def dsn(self, primary_dsn: str) -> str:
+        """The same database, here."""
+        return urlsplit(primary_dsn)._replace(query=f"host={quote(str(self.socket), safe='')}").geturl()
+
+    def ask(self, statement: str) -> object:
+        """One value, here; what has no value gives None."""
+        return _one(self.dsn(self.primary), statement)
+
+    async def caught_up(self) -> None:
+        """Waits until all that is committed on the primary by now is visible here."""
+        written = _one(self.primary, "SELECT pg_current_wal_flush_lsn()")
+        deadline = monotonic() + 20
+        while self.ask(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") is not True:
+            assert monotonic() < deadline, "the standby does not catch up"
+            await asyncio.sleep(0.02)
+
+    def promote(self) -> None:
+        """Makes it a primary of its own."""
+        assert self.ask("SELECT pg_promote(true, 20)") is True
+
+
+def _one(dsn: str, statement: str) -> object:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(statement.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@contextmanager
+def standby_of(server_dsn: str) -> Generator[Standby]:
+    """Copies the server and follows it; skips the test when that cannot be done from here."""
+    host = str(conninfo_to_dict(server_dsn).get("host"))
+    if not host.startswith("/"):
+        pytest.skip("a standby is made only of a server on this machine")
+    data = Path(str(_one(server_dsn, "SHOW data_directory")))
+    programs = Path(str(_one(server_dsn, "SELECT setting FROM pg_config WHERE name = 'BINDIR'")))
+    owner = data.stat().st_uid
+    folder = Path(tempfile.mkdtemp(prefix="opsdeck-standby-", dir="/tmp"))
+    folder.chmod(0o755)
+    copy = folder / "pg"
+
+    def run(program: str, *arguments: str) -> None:
+        user = owner if owner != os.geteuid() else None  # as root the server runs as another user
+        command = [str(programs / program), *arguments]
+        # pg_ctl would keep pipes open in the server it starts, and with them whoever reads these.
+        with (folder / "said").open("w") as said:
+            done = subprocess.run(
+                command, user=user, stdout=said, stderr=said, cwd="/", timeout=60, check=False, text=True
+            )
+        assert done.returncode == 0, (folder / "said").read_text(encoding="utf-8")
+
+    try:
+        os.chown(folder, owner, -1)
+        run("pg_basebackup", "-h", host, "-U", "postgres", "-D", str(copy), "-R", "-X", "stream", "-c", "fast")
+        listening = f"-h '' -k {folder} -c max_wal_size=256MB"
+        run("pg_ctl", "-w", "-D", str(copy), "-l", str(folder / "log"), "-o", listening, "start")
+        try:
+            yield Standby(server_dsn, folder)
+        finally:
+            run("pg_ctl", "-w", "-D", str(copy), "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
