@@ -90,7 +90,8 @@ class OpsDeck(App[int]):
         Binding("right_square_bracket", "step(1)", "Later", show=False, key_display="]", id="deck.later",
                 tooltip="The place after this one"),
         Binding("q", "quit", "Quit", id="deck.quit", tooltip="Leave the console"),
-        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="deck.interrupt", tooltip="Leave the console"),
+        Binding("ctrl+c,ctrl+q", "quit", "Quit", show=False, priority=True, id="deck.interrupt",
+                tooltip="Leave the console"),
     ]  # fmt: skip
 
     deck_state: reactive[DeckState] = reactive(DeckState("", "", read_only=True), init=False, repaint=False)

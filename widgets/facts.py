@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.table import Column, Table
 from rich.text import Text
 from textual.widgets import Static
 
@@ -28,8 +29,9 @@ class Facts(Static):
         self._shown = tuple(facts)
         width = max((len(fact[0]) for fact in facts), default=0)
         tones = Palette.of(self).tones
-        lines: list[Text] = []
+        # A grid: what does not fit into one line goes on under its own beginning.
+        table = Table.grid(Column(width=width, no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
         for name, value, *tone in facts:
             style = tones[tone[0] if tone else Tone.PLAIN]
-            lines.append(Text.assemble((f"{name:<{width}}  ", tones[Tone.DIM]), (clean(value), style)))
-        self.update(Text("\n").join(lines))
+            table.add_row(Text(name, tones[Tone.DIM]), Text(clean(value), style))
+        self.update(table)

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from textual.app import App
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -11,7 +12,10 @@ class KeyBar(Footer):
     """Textual's footer, built anew only when it has other keys to show.
 
     Each time costs 40 ms of CPU, and Textual asks for it at every change of focus, some six times a switch of screens.
+    Where not all have room, the groups (the digits, which every screen has) go first, so that Help is not cut off.
     """
+
+    DEFAULT_CSS = "KeyBar.-narrow KeyGroup, KeyBar.-narrow FooterLabel { display: none; }"
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
@@ -29,4 +33,13 @@ class KeyBar(Footer):
         )
         if keys != self._keys:
             self._keys = keys
+            self.remove_class("-narrow")
             super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]
+
+    def on_resize(self) -> None:
+        self.remove_class("-narrow")
+
+    def watch_virtual_size(self, needed: Size) -> None:
+        """Known once the keys were laid out."""
+        if needed.width > self.size.width > 0:
+            self.add_class("-narrow")

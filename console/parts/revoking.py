@@ -32,8 +32,8 @@ async def blast_radius(source: Source, keys: Sequence[ApiKey]) -> tuple[str, ...
         share = 100 * traffic.served / traffic.requests
         lines.append(
             f"{key.label}: {traffic.per_minute:,.0f} requests/min, {share:.0f} % served, from {traffic.addresses} "
-            f"address(es), last seen {ago(traffic.last_seen, datetime.now(UTC))}."
+            f"address{'es' if traffic.addresses != 1 else ''}, last seen {ago(traffic.last_seen, datetime.now(UTC))}."
         )
     if len(keys) > len(lines):
-        lines.append(f"… and {len(keys) - len(lines)} more key(s).")
+        lines.append(f"… and {len(keys) - len(lines)} more.")
     return tuple(lines)

@@ -31,8 +31,8 @@ class ConfirmScreen(ModalScreen[str | None]):
         background: $surface; border: round $warning;
     }
     ConfirmScreen #title { text-style: bold; color: $text-warning; }
-    ConfirmScreen #effects { height: auto; max-height: 10; }
-    ConfirmScreen #shell { color: $text-muted; }
+    ConfirmScreen #effects { height: auto; max-height: 9; margin-bottom: 1; }
+    ConfirmScreen #shell { color: $text-muted; max-height: 3; }
     ConfirmScreen Input { background: $panel; margin: 0 0 1 0; }
     ConfirmScreen Input:focus { background: $primary 30%; }
     ConfirmScreen #buttons { height: 1; align-horizontal: right; }
@@ -51,7 +51,7 @@ class ConfirmScreen(ModalScreen[str | None]):
         with Vertical(id="box"):
             yield Label(preview.title, id="title", markup=False)
             with VerticalScroll(id="effects", can_focus=False):
-                yield Static("\n".join((*preview.changes, *preview.consequences)), markup=False)
+                yield Static("\n".join((*_few(preview.changes), *preview.consequences)), markup=False)
                 yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
             yield Label("Why? It goes on record.")
             yield Input(id="reason", max_length=500, compact=True, select_on_focus=False)
@@ -110,3 +110,8 @@ class ConfirmScreen(ModalScreen[str | None]):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+def _few(changes: tuple[str, ...]) -> tuple[str, ...]:
+    """The first changes, and how many more there are: what follows must not be pushed out of the dialog."""
+    return changes if len(changes) <= 4 else (*changes[:3], f"… and {len(changes) - 3} more.")

@@ -56,7 +56,7 @@ def _grouped(app: App[Any], bindings: list[ActiveBinding]) -> list[tuple[str, Bi
     for active in bindings:
         binding = active.binding
         if active.enabled and not binding.system and (binding.tooltip or binding.id):
-            keys, _ = groups.setdefault(binding.id or binding.action, ([], binding))
+            keys, _ = groups.setdefault(binding.action, ([], binding))
             name = app.get_key_display(binding)
             if name not in keys:
                 keys.append(name)

@@ -155,7 +155,7 @@ def _who(row: RequestRow, reveal: bool) -> tuple[Field, ...]:
 
 def _where(row: RequestRow, services: ServiceCodes) -> tuple[Field, ...]:
     server = row.server_id & 0xFF
-    metered = {1: "Not metered.", 2: "Metered.", 3: "Not metered."}.get(row.fe_type, "Not documented.")
+    metered = {1: "Not metered.", 2: "", 3: "Not metered."}.get(row.fe_type, "Not documented.")
     return (
         Field("service", services.name(row.service_type), ""),
         Field("network", codes.network_name(row.network), ""),

@@ -136,7 +136,7 @@ def test_on_a_terminal_it_shows_what_would_happen_and_yes_goes_on(business: str)
     with terminal(business, "keys", "revoke", "42", "--reason", REASON) as screen:
         screen.wait_for("Type yes to go on")
         assert "0x0000002a (seal): live → revoked" in screen.seen
-        assert "keeps 2 other live key(s)" in screen.seen
+        assert "keeps 2 other live keys" in screen.seen
         assert live(business) == {42, 43, 4294967295, 77}
         screen.type("yes\n")
         assert screen.end() == 0

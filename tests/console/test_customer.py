@@ -139,6 +139,20 @@ async def test_status_keys_and_history_are_those_of_one_moment(business: str) ->
         assert "suspended" in deck.line(" status  ")
 
 
+async def test_what_is_written_in_several_lines_goes_on_under_its_beginning(business: str) -> None:
+    query(
+        business,
+        "INSERT INTO console.audit (operation_id, action, subjects, os_user, reason, outcome)"
+        " VALUES (gen_random_uuid(), 'suspend-customer', '{customer:7}', 'ann', %s, 'done')",
+        "abuse " * 20,
+    )
+    async with console(business, size=(80, 24)) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("suspend-customer by ann")
+        first = deck.lines.index(deck.line("suspend-customer by ann"))
+        assert deck.lines[first + 1].startswith(" " * deck.lines[first].index("suspend-customer") + "abuse")
+
+
 async def test_a_customer_that_does_not_exist_is_said_not_to_exist(same_business: str) -> None:
     async with console(same_business) as deck:
         await deck.say(":", "customer 12345")

@@ -210,7 +210,25 @@ async def test_help_lists_every_key_of_each_screen_with_its_purpose(same_busines
             await deck.sees_no("everywhere")
 
 
-@pytest.mark.parametrize("way", ["q", "ctrl+c", ":quit"])
+async def test_help_names_the_keys_of_one_purpose_together(same_business: str) -> None:
+    async with console(same_business) as deck:
+        await deck.press("question_mark")
+        await deck.sees("everywhere")
+        assert deck.line("Leave the console").split()[1:4] == ["^c", "^q", "q"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_line_of_keys_ends_with_whole_words(same_business: str, size: tuple[int, int]) -> None:
+    async with console(same_business, size=size) as deck:
+        for place in ("overview", "customers", "keys", "requests", "jobs", "customer 7", "key 42"):
+            await deck.say(":", place)
+            await deck.until(lambda place=place: deck.header.split()[-3:] and place[:4] in deck.header, place)
+            await deck.until(lambda: deck.footer.endswith("? Help  q Quit"), f"the keys of {place}")
+            digits = "12345 Screens" in deck.footer
+            assert digits or len(deck.footer) + len("12345 Screens ") >= size[0] - 2, deck.footer
+
+
+@pytest.mark.parametrize("way", ["q", "ctrl+c", "ctrl+q", ":quit"])
 async def test_there_are_three_ways_out(same_business: str, way: str) -> None:
     async with console(same_business) as deck:
         if way == ":quit":

@@ -57,10 +57,10 @@ async def test_the_dialog_says_the_effect_the_blast_radius_and_the_shell_command
         await deck.say(":", "key 42")
         await deck.sees("^r Revoke")
         await deck.press("ctrl+r")
-        await deck.sees("2 requests/min, 100 % served, from 2 address(es)")
+        await deck.sees("2 requests/min, 100 % served, from 2 addresses")
         text = deck.text
         assert f"{LABEL} (seal): live → revoked" in text
-        assert f"Customer {CUSTOMER} keeps 3 other live key(s)." in text
+        assert f"Customer {CUSTOMER} keeps 3 other live keys." in text
         assert f"shell: opsdeck keys revoke {LABEL} --reason …" in text
         assert "Type 002a to go on." in text
 

@@ -85,7 +85,7 @@ async def test_loaded_screens_on_a_small_terminal(dsn: str, snapshots: Snapshots
         await deck.say(":", "keys")
         await deck.sees("0x7b3d10c4")
         await deck.press("space", "down", "space", "ctrl+r")
-        await deck.sees("Revoke 2 keys", "from 212 address(es)")
+        await deck.sees("Revoke 2 keys", "from 212 addresses")
         snapshots.check("revoke-many-80x24", await picture(deck))
 
 
@@ -97,7 +97,7 @@ async def test_help_the_dialog_and_the_refusal_of_a_revocation(dsn: str, snapsho
         await deck.sees("everywhere")
         snapshots.check("help", await picture(deck))
         await deck.press("escape", "down", "ctrl+r")
-        await deck.sees("from 212 address(es)")
+        await deck.sees("from 212 addresses")
         snapshots.check("revoke", await picture(deck))
         await deck.press("escape")
         await deck.sees("Nothing was changed.")

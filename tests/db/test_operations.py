@@ -45,7 +45,7 @@ async def test_a_revocation_and_its_reason_are_on_record(database: Database, key
     async with database.reading() as connection:
         preview = await RevokeKeys((42,)).preview(connection)
     assert preview.title == "Revoke key 0x0000002a"
-    assert "keeps 2 other live key(s)" in preview.consequences[1]
+    assert "keeps 2 other live keys" in preview.consequences[1]
 
     receipt = await perform(database, RevokeKeys((42,), version=preview.version), actor=ANN, reason=REASON)
 

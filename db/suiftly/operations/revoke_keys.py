@@ -84,7 +84,8 @@ class RevokeKeys(Operation):
             verb=f"Revoke {len(targets)} keys" if many else "Revoke",
             changes=tuple(f"{target.label} ({target.service_type}): live → revoked" for target in targets),
             consequences=(
-                "Gateways refuse it with 403, event 31, once the next configuration reaches them.",
+                f"Gateways refuse {'these keys' if many else 'it'} with 403, event 31, "
+                "once the next configuration reaches them.",
                 await _what_is_left(connection, targets),
             ),
             version=_version(targets),
@@ -94,7 +95,8 @@ class RevokeKeys(Operation):
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
         targets = await self._read(connection, _SELECT + " FOR UPDATE")
         if self.version is not None and _version(targets) != self.version:
-            raise Stale("the key was changed by someone else since it was shown; look at it again")
+            which = "one of the keys" if len(targets) > 1 else "the key"
+            raise Stale(f"{which} was changed by someone else since it was shown; look again")
         cursor = await connection.execute(
             """UPDATE api_keys SET is_active = false, revoked_at = now(), revoked_by = %(actor)s,
                                    revocation_reason = %(reason)s
@@ -154,5 +156,9 @@ async def _what_is_left(connection: Connection, targets: list[_Target]) -> str:
     )
     row = await cursor.fetchone()
     left = int(row[0]) if row else 0
-    whose = ", ".join(str(customer) for customer in customers[:3]) + (" …" if len(customers) > 3 else "")
-    return f"Customer {whose} keeps {left} other live key(s)." if left else f"Customer {whose} has no other live key."
+    several = len(customers) > 1
+    whose = f"Customer{'s' if several else ''} " + ", ".join(str(customer) for customer in customers[:3])
+    whose += f" and {len(customers) - 3} more" if len(customers) > 3 else ""
+    if not left:
+        return f"{whose} {'have' if several else 'has'} no other live key."
+    return f"{whose} {'keep' if several else 'keeps'} {left} other live key{'s' if left > 1 else ''}."
