@@ -81,8 +81,17 @@ def rows_since(columns: LiteralString, table: LiteralString, condition: LiteralS
     return head + first + " UNION ALL " + head + second
 
 
-async def span_since(connection: Connection, table: LiteralString, mark: Mark) -> tuple[datetime, datetime] | None:
-    """First and last timestamp among the rows beyond the mark, or None when there are none.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What rows beyond a mark have in common: first and last timestamp, and how many they are."""
+
+    first: datetime
+    last: datetime
+    rows: int
+
+
+async def span_since(connection: Connection, table: LiteralString, mark: Mark) -> Span | None:
+    """The span of the rows beyond the mark, or None when there are none.
 
     With it a poll touches the partitions that have news. On a log of 127 partitions an empty poll took 30 ms as one
     query, nearly all of it planning, and takes 1.7 ms so (TimescaleDB, 53 chunks: 12 and 4 ms). count(*) keeps the
@@ -94,7 +103,7 @@ async def span_since(connection: Connection, table: LiteralString, mark: Mark) -
             bounds + rows_since("timestamp", table, "true") + ") news", mark.parameters(), prepare=True
         )
         row = await cursor.fetchone()
-    return (row[0], row[1]) if row and row[2] else None
+    return Span(*row) if row and row[2] else None
 
 
 @asynccontextmanager

@@ -92,15 +92,18 @@ class RequestFilter:
         }
         return tuple(f"{'!' * (name in self.negated)}{name}:{words[name]}" for name in self._values())
 
-    def where(self) -> tuple[LiteralString, dict[str, object]]:
-        """Condition over the columns of haproxy_raw_logs and its parameters, for psycopg 3; ("true", {}) if empty."""
+    def where(self, prefix: LiteralString = "f_") -> tuple[LiteralString, dict[str, object]]:
+        """Condition over the columns of haproxy_raw_logs and its parameters, for psycopg 3; ("true", {}) if empty.
+
+        Two filters in one query take different prefixes for the names of their parameters.
+        """
         values = self._values()
         fragments: list[LiteralString] = []
         for name in values:
             positive, negative = _SQL[name]
             fragments.append(negative if name in self.negated else positive)
-        parameters = {f"f_{name.replace('-', '_')}": value for name, value in values.items()}
-        return " AND ".join(fragments) or "true", parameters
+        parameters = {f"{prefix}{name.replace('-', '_')}": value for name, value in values.items()}
+        return " AND ".join(fragments).replace("%(f_", "%(" + prefix) or "true", parameters
 
     def matches(self, row: RequestRow) -> bool:
         """The same question as where(), asked of a row in memory."""

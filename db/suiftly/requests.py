@@ -25,10 +25,14 @@ _WINDOW: LiteralString = " timestamp >= %(window_start)s AND timestamp < %(windo
 _SPAN: LiteralString = " timestamp BETWEEN %(first)s AND %(last)s AND "
 # A page ends with all rows of its last instant: the log has no row number, so this is what makes pages meet exactly.
 _NEWEST: LiteralString = " ORDER BY timestamp DESC FETCH FIRST %(limit)s ROWS WITH TIES"
+_OLDEST: LiteralString = " ORDER BY timestamp FETCH FIRST %(limit)s ROWS WITH TIES"
+
+_SAMPLE: LiteralString = " AND (status_code < 100 OR status_code >= 400 OR random() < %(share)s)"
 
 _FIRST_WINDOW = timedelta(seconds=5)
 _WIDEST_WINDOW = timedelta(hours=1)
 _FAST_CLOCK = timedelta(minutes=5)  # gateways whose clock is ahead write rows of the near future
+_SEARCH_S = 10.0  # for each window of a search
 _CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
 RETENTION = timedelta(days=2)
 
@@ -49,6 +53,25 @@ class Batch:
     rows: list[RequestRow]
     cursor: Cursor
     reached: datetime  # of begin(): no older row was read; pages back go on from here
+    committed: int = 0  # of since(): all that came, whatever the filter says
+    passed: int = 0  # of since(): what the filter let through; more than `rows` when they were sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """How many rows meet a search; `more` when there are more than were counted."""
+
+    rows: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Rows forward in time, oldest first. The next page begins at `reached`; `complete` when it is the present."""
+
+    rows: list[RequestRow]
+    reached: datetime
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +99,32 @@ class Requests:
             history = await _back(connection, wanted, now + _FAST_CLOCK, now - within, limit=recent)
         return Batch(history.rows[::-1], Cursor(mark, wanted, now), history.reached)
 
-    async def since(self, cursor: Cursor) -> Batch:
-        """Every row committed since the cursor that its filter lets through, once, by time within the batch."""
+    async def since(self, cursor: Cursor, *, at_most: int | None = None) -> Batch:
+        """Every row committed since the cursor that its filter lets through, once, by time within the batch.
+
+        With `at_most` a sample of about so many when there are more; errors (4xx, 5xx, no answer) are never left out.
+        """
         condition, parameters = cursor.filter.where()
         async with self._database.reading(_CATCH_UP_S, one_snapshot=True, may_lag=True) as connection:
             mark = await present(connection, _LOG)
             now = await _database_time(connection)
             rows: list[RequestRow] = []
             span = await span_since(connection, _LOG, cursor.mark)
+            passed = 0
             if span is not None:
+                parameters |= cursor.mark.parameters() | {"first": span.first, "last": span.last}
+                condition = _SPAN + "(" + condition + ")"
+                if at_most is not None and span.rows > at_most:
+                    passed = await _count_news(connection, condition, parameters)
+                if at_most is not None and passed > at_most:
+                    condition += _SAMPLE
+                    parameters["share"] = at_most / passed
                 reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-                query = rows_since(_COLUMNS, _LOG, _SPAN + "(" + condition + ")")
-                bounds = {"first": span[0], "last": span[1]}
-                await reader.execute(query, cursor.mark.parameters() | bounds | parameters)
+                await reader.execute(rows_since(_COLUMNS, _LOG, condition), parameters)
                 rows = await reader.fetchall()
         rows.sort(key=itemgetter(0))
-        return Batch(rows, Cursor(mark, cursor.filter, now), now)
+        committed = 0 if span is None else span.rows
+        return Batch(rows, Cursor(mark, cursor.filter, now), now, committed, max(passed, len(rows)))
 
     async def latest(self, wanted: RequestFilter, *, within: timedelta | None = None, limit: int) -> list[RequestRow]:
         """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""
@@ -122,15 +155,64 @@ class Requests:
             width = max(_FIRST_WINDOW, width / 2) if len(rows) > 20_000 else min(2 * width, _WIDEST_WINDOW)
 
     async def before(
-        self, wanted: RequestFilter, moment: datetime, *, cursor: Cursor | None = None, limit: int = 500
+        self,
+        wanted: RequestFilter,
+        moment: datetime,
+        *,
+        cursor: Cursor | None = None,
+        limit: int = 500,
+        bound: datetime | None = None,
     ) -> History:
-        """The newest rows older than `moment`, back to the retention bound.
+        """The newest rows older than `moment`, back to `bound` (default: the retention's).
 
         With `cursor` only rows that were committed before it: those after it a tail has delivered already.
         """
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            bound = await _database_time(connection) - RETENTION
-            return await _back(connection, wanted, moment, bound, limit=limit, mark=cursor and cursor.mark)
+            oldest = await _database_time(connection) - RETENTION
+            oldest = oldest if bound is None else max(oldest, bound)
+            return await _back(connection, wanted, moment, oldest, limit=limit, mark=cursor and cursor.mark)
+
+    async def after(self, wanted: RequestFilter, moment: datetime, *, limit: int = 500) -> Forward:
+        """The oldest rows at or after `moment`, up to the present."""
+        async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
+            end = await _database_time(connection) + _FAST_CLOCK
+            return await _forth(connection, wanted.where(), moment, end, limit=limit)
+
+    async def nearest(
+        self, wanted: RequestFilter, sought: RequestFilter, moment: datetime, *, newer: bool
+    ) -> RequestRow | None:
+        """The next row that meets both filters: older than `moment`, or newer; None within the retention."""
+        condition, parameters = wanted.where()
+        also, more = sought.where("s_")
+        question = (condition + " AND " + also, parameters | more)
+        async with self._database.reading(_SEARCH_S, one_snapshot=True, may_lag=True) as connection:
+            now = await _database_time(connection)
+            if newer:
+                start = moment + timedelta(microseconds=1)
+                found = (await _forth(connection, question, start, now + _FAST_CLOCK, limit=1)).rows
+            else:
+                found = (await _back_where(connection, question, moment, now - RETENTION, limit=1)).rows
+        return found[0] if found else None
+
+    async def hits(self, wanted: RequestFilter, sought: RequestFilter, start: datetime, *, at_most: int) -> Hits:
+        """How many rows from `start` on meet both filters, counted up to `at_most`."""
+        condition, parameters = wanted.where()
+        also, more = sought.where("s_")
+        query = (
+            "SELECT count(*) FROM (SELECT FROM " + _LOG + " WHERE timestamp >= %(start)s AND (" + condition + ") AND ("
+            + also + ") LIMIT %(at_most)s) hits"
+        )  # fmt: skip
+        async with self._database.reading(_SEARCH_S, may_lag=True) as connection:
+            bounds = {"start": start, "at_most": at_most + 1}
+            row = await (await connection.execute(query, parameters | more | bounds)).fetchone()
+        rows = int(row[0]) if row else 0
+        return Hits(min(rows, at_most), rows > at_most)
+
+
+async def _count_news(connection: Connection, condition: LiteralString, parameters: dict[str, object]) -> int:
+    query: LiteralString = "SELECT count(*) FROM (" + rows_since("timestamp", _LOG, condition) + ") news"
+    row = await (await connection.execute(query, parameters)).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def _database_time(connection: Connection) -> datetime:
@@ -147,15 +229,25 @@ async def _back(
     limit: int,
     mark: Mark | None = None,
 ) -> History:
+    condition, parameters = wanted.where()
+    if mark is not None:
+        condition += " AND " + UNTIL
+        parameters = parameters | mark.parameters()
+    return await _back_where(connection, (condition, parameters), moment, bound, limit=limit)
+
+
+_Question = tuple[LiteralString, dict[str, object]]  # a condition and its parameters
+
+
+async def _back_where(
+    connection: Connection, question: _Question, moment: datetime, bound: datetime, *, limit: int
+) -> History:
     """Reads windows back from `moment`, each four times as wide, until `limit` rows are there or `bound` is reached.
 
     Narrow first: on a busy log a few seconds fill a page. It gives up after as many rows as there are, never
     after a time: the statement timeout ends each window.
     """
-    condition, parameters = wanted.where()
-    if mark is not None:
-        condition += " AND " + UNTIL
-        parameters = parameters | mark.parameters()
+    condition, parameters = question
     query = _SELECT + _WINDOW + "(" + condition + ")" + _NEWEST
     reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
     rows: list[RequestRow] = []
@@ -171,3 +263,25 @@ async def _back(
         moment = start
         width = min(4 * width, _WIDEST_WINDOW)
     return History(rows, max(moment, bound), complete=moment <= bound)
+
+
+async def _forth(
+    connection: Connection, question: _Question, moment: datetime, end: datetime, *, limit: int
+) -> Forward:
+    """The same forwards."""
+    condition, parameters = question
+    query = _SELECT + _WINDOW + "(" + condition + ")" + _OLDEST
+    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+    rows: list[RequestRow] = []
+    width = _FIRST_WINDOW
+    while moment < end and limit > 0:
+        until = min(moment + width, end)
+        left = limit - len(rows)
+        await reader.execute(query, {"window_start": moment, "window_end": until, "limit": left, **parameters})
+        found = await reader.fetchall()
+        rows += found
+        if len(found) >= left:
+            return Forward(rows, found[-1].timestamp + timedelta(microseconds=1), complete=False)
+        moment = until
+        width = min(4 * width, _WIDEST_WINDOW)
+    return Forward(rows, end, complete=True)

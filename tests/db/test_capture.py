@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import Connection as SyncConnection
 
-from db.capture import Mark, present, rows_since, span_since
+from db.capture import Mark, Span, present, rows_since, span_since
 from db.database import Database
 
 Session = SyncConnection[tuple[object, ...]]
@@ -162,5 +162,5 @@ async def test_the_span_holds_both_branches_and_leaves_the_session_as_it_was(
                           current_setting('max_parallel_workers_per_gather')"""
             )
         ).fetchone()
-    assert span == (datetime(2025, 5, 5, 5, 5, tzinfo=UTC), datetime(2026, 6, 6, 6, 6, tzinfo=UTC))
+    assert span == Span(datetime(2025, 5, 5, 5, 5, tzinfo=UTC), datetime(2026, 6, 6, 6, 6, tzinfo=UTC), 3)
     assert settings == ("auto", "on", "2")
