@@ -45,6 +45,12 @@ class Standby:
         assert self.ask("SELECT pg_promote(true, 20)") is True
 
 
+def server_user(server_dsn: str) -> int | None:
+    """Whom to be to share the server's files; None: one is that already. As root the server runs as another user."""
+    owner = Path(str(_one(server_dsn, "SHOW data_directory"))).stat().st_uid
+    return owner if owner != os.geteuid() else None
+
+
 def _one(dsn: str, statement: str) -> object:
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(statement.encode()).fetchone()
@@ -58,15 +64,13 @@ def standby_of(server_dsn: str) -> Generator[Standby]:
     host = str(conninfo_to_dict(server_dsn).get("host"))
     if not host.startswith("/"):
         pytest.skip("a standby is made only of a server on this machine")
-    data = Path(str(_one(server_dsn, "SHOW data_directory")))
     programs = Path(str(_one(server_dsn, "SELECT setting FROM pg_config WHERE name = 'BINDIR'")))
-    owner = data.stat().st_uid
+    user = server_user(server_dsn)
     folder = Path(tempfile.mkdtemp(prefix="opsdeck-standby-", dir="/tmp"))
     folder.chmod(0o755)
     copy = folder / "pg"
 
     def run(program: str, *arguments: str) -> None:
-        user = owner if owner != os.geteuid() else None  # as root the server runs as another user
         command = [str(programs / program), *arguments]
         # pg_ctl would keep pipes open in the server it starts, and with them whoever reads these.
         with (folder / "said").open("w") as said:
@@ -76,7 +80,8 @@ def standby_of(server_dsn: str) -> Generator[Standby]:
         assert done.returncode == 0, (folder / "said").read_text(encoding="utf-8")
 
     try:
-        os.chown(folder, owner, -1)
+        if user is not None:
+            os.chown(folder, user, -1)
         run("pg_basebackup", "-h", host, "-U", "postgres", "-D", str(copy), "-R", "-X", "stream", "-c", "fast")
         listening = f"-h '' -k {folder} -c max_wal_size=256MB"
         run("pg_ctl", "-w", "-D", str(copy), "-l", str(folder / "log"), "-o", listening, "start")
