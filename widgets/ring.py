@@ -15,6 +15,14 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True, init=False)
+class Gap(Note):
+    """The first line once older rows were forgotten."""
+
+    def __init__(self, rows: int) -> None:
+        object.__setattr__(self, "text", f"── {rows:,} older rows let go here; up reads them again ──")
+
+
 class Ring(Generic[Row]):
     """Lines under numbers: a line keeps its number, whatever is forgotten or prepended before it."""
 
@@ -44,6 +52,9 @@ class Ring(Generic[Row]):
         self._forget_oldest()
 
     def prepend(self, lines: Sequence[Row | Note], keep_newest: bool) -> None:
+        if self.lines and isinstance(self.lines[0], Gap):  # what it told of is coming back
+            self.lines.popleft()
+            self.first += 1
         self.lines.extendleft(reversed(lines))
         self.first -= len(lines)
         if keep_newest:
@@ -53,9 +64,13 @@ class Ring(Generic[Row]):
         self.forgotten_newest += _count_rows(self.lines.pop() for _ in range(over))
 
     def _forget_oldest(self) -> None:
-        over = max(0, len(self.lines) - self.capacity)
-        self.first += over
-        self.forgotten += _count_rows(self.lines.popleft() for _ in range(over))
+        gap = bool(self.lines) and isinstance(self.lines[0], Gap)
+        over = len(self.lines) - gap - self.capacity
+        if over <= 0:
+            return
+        self.forgotten += _count_rows(self.lines.popleft() for _ in range(over + gap))
+        self.lines.appendleft(Gap(self.forgotten))
+        self.first += over + gap - 1
 
 
 def _count_rows(lines: Iterable[object]) -> int:

@@ -31,6 +31,16 @@ class RingLog(RingPane[Row]):
         Binding("home,g", "oldest", "Oldest", show=False, id="log.oldest", tooltip="Pause at the oldest row held"),
         Binding("end,G,shift+g", "follow", "Follow", id="log.follow", tooltip="Follow the newest rows again"),
         Binding("enter", "open", "Open", id="log.open", tooltip="Open the row under the cursor"),
+        Binding("space", "mark", "Mark", show=False, id="log.mark", tooltip="Mark this row, or take the mark away"),
+        Binding("m", "to_mark(1)", "Next mark", show=False, id="log.next_mark", tooltip="Go to the next marked row"),
+        Binding(
+            "M,shift+m",
+            "to_mark(-1)",
+            "Mark before",
+            show=False,
+            id="log.mark_before",
+            tooltip="Go to the marked row before",
+        ),
     ]
 
     @dataclass
@@ -48,6 +58,10 @@ class RingLog(RingPane[Row]):
     class Opened(Message, Generic[Item]):
         row: Item
 
+    class EndReached(Message):
+        """Posted once each time the reader of a detached log arrives at its newest line; answer with `extend`, and
+        with `attach` when there is no more."""
+
     class TopReached(Message):
         """Posted once each time the reader arrives at the oldest line; answer with `prepend`, if there is more."""
 
@@ -62,15 +76,35 @@ class RingLog(RingPane[Row]):
     ) -> None:
         super().__init__(format_row, capacity, frames_per_second, id, classes)
         self._top_told = False
+        self._end_told = False
+        self._detached = False
 
     # What the owner says
 
     def extend(self, rows: Sequence[Row]) -> None:
         """Add newer rows, oldest first. Only stores them; the next frame paints."""
         if rows:
-            self._behind += 0 if self.following else len(rows)
+            self._behind += 0 if self.following or self._detached else len(rows)
+            self._end_told = False
             self._ring.append(rows)
             self._wake()
+
+    def open_at(self, older: Sequence[Row], newer: Sequence[Row]) -> None:
+        """Show the past: forget everything, and stand still on the first of `newer`. The log is detached then: what
+        comes by `extend` lies behind what is held, and following again asks the owner for a reload."""
+        self.clear()
+        self.pause()
+        self._detached = True
+        self._ring.append([*older, *newer])
+        ring = self._ring
+        self._cursor = clamp(ring.first + len(older), ring.first, max(ring.first, ring.end - 1))
+        self._settle(self._cursor - self.view.height // 3)
+        self._behind = 0
+        self.refresh()
+
+    def attach(self) -> None:
+        """What is held reaches to the present: from here on rows are new ones."""
+        self._detached = False
 
     def prepend(self, rows: Sequence[Row]) -> None:
         """Add older rows, oldest first; the lines in view stay. Beyond capacity a paused log forgets its newest
@@ -90,8 +124,9 @@ class RingLog(RingPane[Row]):
         """Forget everything, the counters too, and follow."""
         self._ring = Ring(self._ring.capacity)
         self._strips.clear()
+        self._marked.clear()
         self._behind = self._shown_end = 0
-        self._top_told = False
+        self._top_told = self._end_told = self._detached = False
         self.following = True
         self._wake()
 
@@ -109,12 +144,33 @@ class RingLog(RingPane[Row]):
         """Follow the newest rows again; posts `Resumed`. Does nothing while following."""
         if self.following:
             return
-        gone = self._ring.forgotten_newest > 0
+        gone = self._ring.forgotten_newest > 0 or self._detached
         if not gone:
             self.following = True
         self.post_message(self.Resumed(reload=gone))
 
+    def seek(self, meets: Callable[[Row], bool], *, forward: bool) -> bool:
+        """Go to the next row held, from the cursor on, that meets the question; False when there is none."""
+        ring, number = self._ring, self._cursor_number
+        numbers = range(number + 1, ring.end) if forward else range(number - 1, ring.first - 1, -1)
+        found = next((n for n in numbers if not isinstance(line := ring.line(n), Note | None) and meets(line)), None)
+        if found is not None:
+            self.pause()
+            self._aim(found, down=False)
+        return found is not None
+
     # What the owner may ask
+
+    @property
+    def detached(self) -> bool:
+        """Whether it shows the past, and not up to the present."""
+        return self._detached
+
+    @property
+    def marked_rows(self) -> tuple[Row, ...]:
+        """The marked rows that are still held, oldest first."""
+        lines = (self._ring.line(number) for number in sorted(self._marked))
+        return tuple(line for line in lines if line is not None and not isinstance(line, Note))
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -161,6 +217,20 @@ class RingLog(RingPane[Row]):
     def action_follow(self) -> None:
         self.resume()
 
+    def action_mark(self) -> None:
+        if self.cursor_row is not None:
+            number = self._cursor_number
+            self.pause()
+            self._marked ^= {number}
+            self.refresh(Region(0, number - self._top, self.view.width, 1))
+
+    def action_to_mark(self, step: int) -> None:
+        at = self._cursor_number
+        beyond = [n for n in self._marked if self._ring.line(n) is not None and (n > at if step > 0 else n < at)]
+        if beyond:
+            self.pause()
+            self._aim(min(beyond) if step > 0 else max(beyond), down=False)
+
     def action_open(self) -> None:
         if (row := self.cursor_row) is not None:
             self.post_message(self.Opened(row))
@@ -197,13 +267,20 @@ class RingLog(RingPane[Row]):
             self.refresh()
         if down and self._cursor == ring.end - 1:
             # One wheel turn at the end must not ask the owner for a reload at each of its notches.
-            if not (stayed and ring.forgotten_newest):
+            if self._detached:
+                self._tell_end()
+            elif not (stayed and ring.forgotten_newest):
                 self.resume()
         elif self._top > ring.first:
             self._top_told = False
         elif not down and not self._top_told:
             self._top_told = True
             self.post_message(self.TopReached())
+
+    def _tell_end(self) -> None:
+        if not self._end_told:
+            self._end_told = True
+            self.post_message(self.EndReached())
 
     def _prepend(self, lines: Sequence[Row | Note]) -> None:
         if lines:

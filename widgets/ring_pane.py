@@ -44,6 +44,7 @@ class RingPane(LineView, Generic[Row]):
         self._shown_end = 0  # number after the last line of that scroll space
         self._cursor = 0
         self._behind = 0
+        self._marked: set[int] = set()
         self._strips: LRUCache[int, Strip] = LRUCache(512)
 
     def on_mount(self) -> None:
@@ -101,6 +102,8 @@ class RingPane(LineView, Generic[Row]):
     def render_line(self, y: int) -> Strip:
         width, number = self.view.width, self._top + y
         strip = self._strip(number, width)
+        if number in self._marked and width:
+            strip = Strip([Segment("●", self.palette.base), *strip.crop(1, width)], width)
         if number == self._cursor_number and self._ring.lines and width:
             pointed = Strip([Segment("›", self.palette.base), *strip.crop(1, width)], width)
             strip = pointed if self.following else self.on_cursor(pointed)
@@ -113,11 +116,11 @@ class RingPane(LineView, Generic[Row]):
         line = self._ring.line(number)
         if line is None:
             return Strip.blank(width, self.palette.base)
+        if isinstance(line, Note):  # not kept: a note may take the number of a row that was forgotten
+            text = (line.text.rstrip("─ ") + " ").ljust(max(0, width - 1), "─")
+            return inked([(f" {text}", Tone.DIM)], width, self.palette).apply_style(self.palette.base)
         if (strip := self._strips.get(number)) is None:
-            if isinstance(line, Note):
-                spans: Spans = [((line.text.rstrip("─ ") + " ").ljust(max(0, width - 1), "─"), Tone.DIM)]
-            else:
-                spans = self._format_row(line, max(0, width - 1))
+            spans = self._format_row(line, max(0, width - 1))
             gutter = (" ", spans[0][1] if spans else Tone.PLAIN)
             strip = inked([gutter, *spans], width, self.palette).apply_style(self.palette.base)
             self._strips.set(number, strip)

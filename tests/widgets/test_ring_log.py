@@ -56,6 +56,9 @@ class LogApp(App[None]):
     def on_ring_log_top_reached(self, message: RingLog.TopReached) -> None:
         self.heard.append(message)
 
+    def on_ring_log_end_reached(self, message: RingLog.EndReached) -> None:
+        self.heard.append(message)
+
     def said(self, kind: type[Message]) -> list[Any]:
         return [message for message in self.heard if isinstance(message, kind)]
 
@@ -271,7 +274,8 @@ async def test_paused_lines_stand_still_while_the_ring_forgets_old_rows() -> Non
         assert log.rows[0] == 50
         log.extend(range(150, 200))  # now the lines in view go too
         await frame(pilot)
-        assert seen(log)[0] == "›row 100"
+        assert seen(log)[0].startswith("›── 100 older rows let go here; up reads them again ─")
+        assert seen(log)[1] == " row 100"
         assert log.cursor_row == 100
 
 
@@ -502,3 +506,71 @@ async def test_a_batch_costs_under_a_millisecond() -> None:
             best = min(best, perf_counter() - began)
         assert app.log_view.forgotten > 50_000  # the ring was full, so forgetting is in the time
         assert best < 0.001
+
+
+async def test_the_past_is_opened_at_a_row_and_following_again_asks_for_a_reload() -> None:
+    app = LogApp(capacity=100)
+    async with running(app) as pilot:
+        log = app.log_view
+        log.extend(range(1000, 1020))
+        await frame(pilot)
+        log.open_at(range(30), range(30, 60))
+        await frame(pilot)
+        assert log.cursor_row == 30
+        assert "›row 30" in seen(log)
+        assert (log.following, log.detached) == (False, True)
+        await pilot.press("pagedown", "pagedown", "pagedown", "pagedown", "pagedown")
+        assert len(app.said(RingLog.EndReached)) == 1
+        log.extend(range(60, 70))
+        await pilot.press("pagedown", "pagedown")
+        assert log.cursor_row == 69
+        assert (log.behind, len(app.said(RingLog.EndReached))) == (0, 2)
+        await pilot.press("end")
+        assert app.said(RingLog.Resumed)[-1].reload
+
+
+async def test_a_detached_log_that_reached_the_present_follows_by_itself() -> None:
+    app = LogApp(capacity=100)
+    async with running(app) as pilot:
+        log = app.log_view
+        log.open_at(range(5), range(5, 9))
+        log.attach()
+        await frame(pilot)
+        await pilot.press("pagedown", "pagedown")
+        assert log.following
+
+
+async def test_seeking_goes_to_the_next_row_that_meets_the_question() -> None:
+    app = LogApp(capacity=100)
+    async with running(app) as pilot:
+        log = app.log_view
+        log.extend(range(50))
+        await frame(pilot)
+        assert log.seek(lambda row: row % 10 == 0, forward=False)
+        assert (log.cursor_row, log.following) == (40, False)
+        assert log.seek(lambda row: row % 10 == 0, forward=False)
+        assert log.cursor_row == 30
+        assert log.seek(lambda row: row % 7 == 0, forward=True)
+        assert log.cursor_row == 35
+        assert not log.seek(lambda row: row > 1000, forward=True)
+        assert log.cursor_row == 35
+
+
+async def test_marks_are_set_found_again_and_forgotten_with_their_rows() -> None:
+    app = LogApp(capacity=30)
+    async with running(app) as pilot:
+        log = app.log_view
+        log.extend(range(20))
+        await frame(pilot)
+        await pilot.press("up", "space", "up", "up", "up", "space", "up", "m")
+        assert log.cursor_row == 15
+        await pilot.press("m")
+        assert (log.cursor_row, log.marked_rows) == (18, (15, 18))
+        await pilot.press("m", "M")
+        assert log.cursor_row == 15
+        assert "●row 18" in seen(log)
+        await pilot.press("space")
+        assert log.marked_rows == (18,)
+        log.extend(range(20, 60))
+        await frame(pilot)
+        assert log.marked_rows == ()
