@@ -37,6 +37,11 @@ class Ring(Generic[Row]):
     def end(self) -> int:
         return self.first + len(self.lines)
 
+    @property
+    def first_row(self) -> int:
+        """Number of the first line behind the gap."""
+        return self.first + (bool(self.lines) and isinstance(self.lines[0], Gap))
+
     def line(self, number: int) -> Row | Note | None:
         return self.lines[number - self.first] if self.first <= number < self.end else None
 

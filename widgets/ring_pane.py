@@ -96,7 +96,8 @@ class RingPane(LineView, Generic[Row]):
         last_top = max(ring.first, ring.end - size.height)
         y = (last_top if self.following else clamp(top, ring.first, last_top)) - ring.first
         self._origin, self._shown_end = ring.first, ring.end
-        self._cursor = clamp(self._cursor, ring.first, max(ring.first, ring.end - 1))
+        oldest = ring.first if self._cursor >= ring.first else ring.first_row
+        self._cursor = clamp(self._cursor, oldest, max(oldest, ring.end - 1))
         self.fit_scroll(len(ring.lines), y)
 
     def render_line(self, y: int) -> Strip:

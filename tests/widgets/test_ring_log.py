@@ -274,8 +274,8 @@ async def test_paused_lines_stand_still_while_the_ring_forgets_old_rows() -> Non
         assert log.rows[0] == 50
         log.extend(range(150, 200))  # now the lines in view go too
         await frame(pilot)
-        assert seen(log)[0].startswith("›── 100 older rows let go here; up reads them again ─")
-        assert seen(log)[1] == " row 100"
+        assert seen(log)[0].startswith(" ── 100 older rows let go here; up reads them again ─")
+        assert seen(log)[1] == "›row 100"
         assert log.cursor_row == 100
 
 
