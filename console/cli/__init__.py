@@ -21,11 +21,12 @@ class _Parser(ArgumentParser):
 
 def _shared() -> ArgumentParser:
     """Options that may stand before or behind the command's name."""
-    shared = ArgumentParser(add_help=False, argument_default=SUPPRESS)
-    shared.add_argument("--profile", metavar="P", help="a profile of the configuration file")
+    parser = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+    shared = parser.add_argument_group("which database")
+    shared.add_argument("--profile", metavar="P", help="a profile of the configuration file (the one called default)")
     shared.add_argument("--dsn", metavar="DSN", help="the database (also OPSDECK_DATABASE_URL)")
-    shared.add_argument("--read-only", action="store_true", help="open only read-only connections")
-    return shared
+    shared.add_argument("--read-only", action="store_true", help="change nothing: only read-only connections")
+    return parser
 
 
 def parse(arguments: list[str]) -> Namespace:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from uuid import UUID
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.keys import fingerprint
 from console.cli.output import emit, narrate, table, to_json
@@ -30,15 +30,17 @@ def _subject(text: str) -> str:
 
 
 def add(commands: Subparsers) -> None:
-    verbs = commands.add_parser("audit", help="who did what, when and why").add_subparsers(
+    verbs = add_command(commands, "audit", "who did what, when and why").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    listing = verbs.add_parser("list", help="the record, newest first")
-    listing.add_argument("--subject", type=_subject, help="key:FINGERPRINT or customer:ID")
-    listing.add_argument("--action", help="revoke-keys, suspend-customer, resume-customer")
-    listing.add_argument("--operation", type=_operation, help="one operation by its id")
-    listing.add_argument("--before", type=int, help="the last seq of the page before")
-    listing.add_argument("--limit", type=rows_at_most, default=50, help="rows at the most (50)")
+    listing = add_command(verbs, "list", "list the record, newest first")
+    listing.add_argument("--subject", metavar="S", type=_subject, help="key:FINGERPRINT or customer:ID")
+    listing.add_argument("--action", metavar="NAME", help="revoke-keys, suspend-customer, resume-customer")
+    listing.add_argument(
+        "--operation", metavar="ID", type=_operation, help="one operation, by the id that its receipt shows"
+    )
+    listing.add_argument("--before", metavar="SEQ", type=int, help="go on behind the page that ended with this seq")
+    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=50, help="rows at the most (50)")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_audit)
 

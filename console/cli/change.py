@@ -7,18 +7,21 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from console import failures
-from console.cli.context import Context
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, to_json
 from console.settings import UsageError
 from db.errors import Denied, Refused
 from db.source import Operation, Outcome, Preview, Receipt, Source, checked_reason
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """--reason, --yes and --json: the same for every change."""
-    parser.add_argument("--reason", help="why; goes on record (required)")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+def add_verb(verbs: Subparsers, name: str, summary: str) -> ArgumentParser:
+    """A command that changes something: with --reason, --yes and --json, and a --help that says that it asks."""
+    asks = "Shows what would change and asks before it does it. Every try goes on record."
+    parser = add_command(verbs, name, summary, asks)
+    parser.add_argument("--reason", metavar="TEXT", help="why; goes on record (required)")
+    parser.add_argument("--yes", action="store_true", help="do not ask; required where there is no terminal to ask on")
     parser.add_argument("--json", action="store_true", help="print the receipt as JSON")
+    return parser
 
 
 def _ask(preview: Preview) -> bool:

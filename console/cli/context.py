@@ -16,6 +16,11 @@ Subparsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
 OpenConsole = Callable[[Settings], Awaitable[int]]
 
 
+def add_command(commands: Subparsers, name: str, summary: str, more: str = "") -> ArgumentParser:
+    """A command whose own --help says what the list of commands says of it, and more."""
+    return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}".strip())
+
+
 def open_database(settings: Settings) -> Database:
     """A Database as the settings say; the caller opens and closes it."""
     profile = settings.profile

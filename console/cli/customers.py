@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 
 from console import failures
 from console.cli import change
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
 from console.cli.values import rows_at_most
 from console.settings import UsageError
@@ -24,26 +24,29 @@ def customer_id(text: str) -> int:
 
 
 def add(commands: Subparsers) -> None:
-    verbs = commands.add_parser("customers", help="find, show, suspend and resume customers").add_subparsers(
+    verbs = add_command(commands, "customers", "find, show, suspend and resume customers").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    listing = verbs.add_parser("list", help="customers by id, wallet prefix (0x…) or status")
-    listing.add_argument("search", nargs="*", help="an id, a wallet or its beginning, a status; they combine")
-    listing.add_argument("--limit", type=rows_at_most, default=100, help="rows at the most (100)")
-    listing.add_argument("--after", type=customer_id, help="the last id of the page before")
+    listing = add_command(verbs, "list", "list customers: all, or by id, wallet prefix (0x…), status")
+    listing.add_argument(
+        "search", metavar="WORD", nargs="*", help="an id, a wallet or its beginning, a status; they combine"
+    )
+    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    listing.add_argument(
+        "--after", metavar="ID", type=customer_id, help="go on behind this customer, the last of the page before"
+    )
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_customers)
-    show = verbs.add_parser("show", help="one customer with services, usage and money")
-    show.add_argument("customer", type=customer_id)
+    show = add_command(verbs, "show", "show one customer with services, usage and money")
+    show.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_customer)
-    _add_change(verbs.add_parser("suspend", help="stop serving a customer (reversible)"), suspend)
-    _add_change(verbs.add_parser("resume", help="serve a suspended customer again"), resume)
+    _add_change(change.add_verb(verbs, "suspend", "stop serving a customer (reversible)"), suspend)
+    _add_change(change.add_verb(verbs, "resume", "serve a suspended customer again"), resume)
 
 
 def _add_change(parser: ArgumentParser, run: object) -> None:
-    parser.add_argument("customer", type=customer_id)
-    change.add_options(parser)
+    parser.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
     parser.set_defaults(run=run)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from console import failures
-from console.cli.context import Context, Subparsers, open_database, own_command, require_terminal
+from console.cli.context import Context, Subparsers, add_command, open_database, own_command, require_terminal
 from console.cli.output import emit, narrate
 from console.cli.simulate import rate
 from console.settings import ENVIRONMENT_DSN, Profile, Settings
@@ -35,13 +35,19 @@ def default_folder() -> Path:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("demo", help="try opsdeck: embedded PostgreSQL, simulated traffic, the console")
+    parser = add_command(commands, "demo", "try opsdeck: embedded PostgreSQL, simulated traffic, the console")
     parser.add_argument(
-        "--data-dir", type=Path, default=default_folder(), help=f"where its data is kept ({default_folder()})"
+        "--data-dir",
+        metavar="DIR",
+        type=Path,
+        default=default_folder(),
+        help=f"where its data is kept ({default_folder()})",
     )
-    parser.add_argument("--rate", type=rate, default=200.0, help="log rows a second (200)")
-    parser.add_argument("--customers", type=int, default=2000, help="customers to invent on the first start (2000)")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same business (1)")
+    parser.add_argument("--rate", metavar="N", type=rate, default=200.0, help="log rows a second (200)")
+    parser.add_argument(
+        "--customers", metavar="N", type=int, default=2000, help="customers to invent on the first start (2000)"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="same seed, same business (1)")
     parser.add_argument("--headless", action="store_true", help="no console: print the DSN and run until a signal")
     parser.set_defaults(run=run_demo)
 

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, to_json
 from db.source import State
 
@@ -11,7 +11,7 @@ _SIGNS = {State.GOOD: "ok  ", State.WARN: "warn", State.BAD: "BAD "}
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("doctor", help="look at everything once; exit 1 when something is bad")
+    parser = add_command(commands, "doctor", "look at everything once; exit 1 when something is bad")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(run=run_doctor)
 

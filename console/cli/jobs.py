@@ -8,8 +8,9 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, table, to_json
+from console.cli.values import rows_at_most
 from console.settings import UsageError
 from db.source import JOBS, JobRun, rebaselined
 
@@ -17,13 +18,13 @@ _Result = TypeVar("_Result")
 
 
 def add(commands: Subparsers) -> None:
-    verbs = commands.add_parser("jobs", help="run the jobs, see how they went").add_subparsers(
+    verbs = add_command(commands, "jobs", "run the jobs, see how they went").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    listing = verbs.add_parser("list", help="every job with its last run")
+    listing = add_command(verbs, "list", "list every job with its last run")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_jobs)
-    run = verbs.add_parser("run", help="run a job now, unless someone else does")
+    run = add_command(verbs, "run", "run a job now, unless someone else does")
     what = run.add_mutually_exclusive_group(required=True)
     what.add_argument("job", metavar="NAME", nargs="?", help=", ".join(job.name for job in JOBS))
     what.add_argument("--all-due", action="store_true", help="every job whose period has passed: for a timer")
@@ -35,9 +36,9 @@ def add(commands: Subparsers) -> None:
     )
     run.add_argument("--json", action="store_true", help="print the run as JSON")
     run.set_defaults(run=run_jobs)
-    history = verbs.add_parser("history", help="runs, newest first")
+    history = add_command(verbs, "history", "list runs, newest first")
     history.add_argument("--job", metavar="NAME", help="only this job")
-    history.add_argument("--limit", type=int, default=50, help="rows at the most (50)")
+    history.add_argument("--limit", metavar="N", type=rows_at_most, default=50, help="rows at the most (50)")
     history.add_argument("--json", action="store_true", help="one JSON document")
     history.set_defaults(run=list_history)
 

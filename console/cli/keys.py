@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from console import failures
 from console.cli import change
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, rfc3339, table, to_json
 from console.cli.values import rows_at_most
@@ -24,6 +24,8 @@ from db.source import (
     server_label,
 )
 
+_FP = "fingerprint in decimal or hex, or the full key"
+
 
 def fingerprint(text: str) -> int:
     """A fingerprint as typed: decimal, signed decimal, hex, or a pasted key. Raises UsageError."""
@@ -34,28 +36,34 @@ def fingerprint(text: str) -> int:
 
 
 def add(commands: Subparsers) -> None:
-    verbs = commands.add_parser("keys", help="find, show and revoke API keys").add_subparsers(
+    verbs = add_command(commands, "keys", "find, show and revoke API keys").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    listing = verbs.add_parser("list", help="keys, newest first")
-    listing.add_argument("--customer", type=customer_id, help="only keys of this customer")
-    listing.add_argument("--state", choices=("live", "revoked"), help="only live or only revoked keys")
-    listing.add_argument("--limit", type=rows_at_most, default=100, help="rows at the most (100)")
-    listing.add_argument("--after", type=fingerprint, help="the last fingerprint of the page before")
+    listing = add_command(verbs, "list", "list keys, newest first")
+    listing.add_argument("--customer", metavar="ID", type=customer_id, help="only keys of this customer")
+    listing.add_argument("--state", metavar="S", choices=("live", "revoked"), help="live or revoked")
+    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    listing.add_argument(
+        "--after", metavar="FP", type=fingerprint, help="go on behind this key, the last of the page before"
+    )
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_keys)
-    find = verbs.add_parser("find", help="by fingerprint, pasted key (- reads it from stdin) or customer:ID")
-    find.add_argument("what", nargs="+", help="decimal or hex fingerprint, a full key, customer:ID, live, revoked")
+    find = add_command(verbs, "find", "find keys by fingerprint, pasted key (- reads it from stdin) or customer:ID")
+    find.add_argument(
+        "what",
+        metavar="WORD",
+        nargs="+",
+        help="decimal or hex fingerprint, full key or - for stdin, customer:ID, live, revoked",
+    )
     find.add_argument("--json", action="store_true", help="one JSON document")
     find.set_defaults(run=find_keys)
-    show = verbs.add_parser("show", help="one key, and what the log says of it")
-    show.add_argument("key", metavar="FP", type=fingerprint)
+    show = add_command(verbs, "show", "show one key, and what the log says of it")
+    show.add_argument("key", metavar="FP", type=fingerprint, help=_FP)
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_key)
-    revoke = verbs.add_parser("revoke", help="revoke one key or many, all or none")
-    revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint)
-    revoke.add_argument("--customer", type=customer_id, help="refuse keys of any other customer")
-    change.add_options(revoke)
+    revoke = change.add_verb(verbs, "revoke", "revoke one key or many, all or none")
+    revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=_FP)
+    revoke.add_argument("--customer", metavar="ID", type=customer_id, help="refuse keys of any other customer")
     revoke.set_defaults(run=revoke_keys)
 
 

@@ -3,13 +3,13 @@
 from argparse import Namespace
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate
 from db.migrate import migrate, schema_state
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("migrate", help="create or update opsdeck's schema")
+    parser = add_command(commands, "migrate", "create or update opsdeck's schema")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 unless the schema is current")
     parser.set_defaults(run=run_migrate)
 

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, to_json
 from db.errors import Denied
 from db.service_life import recorded_life
@@ -35,10 +35,10 @@ def _seconds(text: str) -> float:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("simulate", help="write simulated traffic into a database made by demo or simulate")
-    parser.add_argument("--rate", type=rate, required=True, help="rows a second")
-    parser.add_argument("--seconds", type=_seconds, help="how long (until interrupted)")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic (1)")
+    parser = add_command(commands, "simulate", "write simulated traffic into a database made by demo or simulate")
+    parser.add_argument("--rate", metavar="N", type=rate, required=True, help="rows a second")
+    parser.add_argument("--seconds", metavar="S", type=_seconds, help="for how many seconds (until interrupted)")
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="same seed, same traffic (1)")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     parser.set_defaults(run=run_simulate)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, rfc3339, to_json
 from console.cli.values import rows_at_most
 from console.failures import word
@@ -47,13 +47,17 @@ def duration(text: str) -> timedelta:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("tail", help="the live request log; filters take ! in front to negate")
+    parser = add_command(commands, "tail", "the live request log; filters take ! in front to negate")
     for name, hint in _FILTERS.items():
         parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
-    parser.add_argument("--since", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
+    parser.add_argument("--since", metavar="AGE", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
     parser.add_argument("--no-follow", action="store_true", help="print what is there and end")
-    parser.add_argument("--limit", type=rows_at_most, help="rows at the most (the newest ones with --no-follow)")
-    parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="json = one object a line")
+    parser.add_argument(
+        "--limit", metavar="N", type=rows_at_most, help="rows at the most (the newest ones with --no-follow)"
+    )
+    parser.add_argument(
+        "--format", metavar="F", choices=tuple(_FORMATS), default="text", help="text, csv, or json, one object a line"
+    )
     parser.set_defaults(run=run_tail)
 
 

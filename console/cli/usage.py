@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 
 from console import failures
-from console.cli.context import Context, Subparsers
+from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import emit, narrate, table, to_json
 from db.source import CheckedHour, Difference
@@ -20,13 +20,19 @@ def _moment(text: str) -> datetime:
 
 
 def add(commands: Subparsers) -> None:
-    verbs = commands.add_parser("usage", help="metered usage").add_subparsers(
+    verbs = add_command(commands, "usage", "check metered usage against the log").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    reconcile = verbs.add_parser("reconcile", help="recount the log against the usage records; exit 1 on differences")
-    reconcile.add_argument("--customer", type=customer_id, help="only this customer")
-    reconcile.add_argument("--from", dest="start", type=_moment, help="first hour (the oldest the log holds)")
-    reconcile.add_argument("--to", dest="end", type=_moment, help="end, exclusive (now)")
+    reconcile = add_command(verbs, "reconcile", "recount the log against the usage records; exit 1 on differences")
+    reconcile.add_argument("--customer", metavar="ID", type=customer_id, help="only this customer")
+    reconcile.add_argument(
+        "--from",
+        metavar="T",
+        dest="start",
+        type=_moment,
+        help="first hour, such as 2026-11-20T14:00Z (the oldest logged)",
+    )
+    reconcile.add_argument("--to", metavar="T", dest="end", type=_moment, help="end, exclusive (now)")
     reconcile.add_argument("--json", action="store_true", help="one JSON document")
     reconcile.set_defaults(run=run_reconcile)
 

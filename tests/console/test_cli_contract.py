@@ -1,6 +1,7 @@
 """What every command keeps to: data on stdout, narration on stderr, the exit codes, one sentence for what is wrong."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from console.cli import parse
 from tests.console.command import COMMAND, ROOT, all_of, environment, opsdeck, running
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 
@@ -45,6 +47,7 @@ BAD_OPTIONS = {
     "no rows": (("customers", "list", "--limit", "0"), "--limit"),
     "fewer than no rows": (("keys", "list", "--limit", "-1"), "--limit"),
     "more rows than there can be": (("audit", "list", "--limit", LONG), "--limit"),
+    "no runs": (("jobs", "history", "--limit", "0"), "--limit"),
     "limit of the log": (("tail", "--no-follow", "--limit", "0"), "--limit"),
     "page after nobody": (("customers", "list", "--after", "8"), "--after"),
     "page after no key": (("keys", "list", "--after", "8"), "--after"),
@@ -116,6 +119,35 @@ def test_unknown_things_exit_1_with_a_sentence(business: str) -> None:
     for arguments, result in zip(commands, all_of(business, commands), strict=True):
         assert (result.code, result.out) == (1, ""), arguments
         assert result.err.count("\n") == 1, arguments
+
+
+COMMANDS = (
+    *(("demo",), ("tail",), ("doctor",), ("migrate",), ("simulate",), ("usage", "reconcile"), ("audit", "list")),
+    *(("customers", verb) for verb in ("list", "show", "suspend", "resume")),
+    *(("keys", verb) for verb in ("list", "find", "show", "revoke")),
+    *(("jobs", verb) for verb in ("list", "run", "history")),
+)
+
+
+def helped(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        parse([*command, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_says_what_a_command_does_and_what_its_options_take(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = helped(command, capsys)
+    assert text.split("\n\n")[1][0].isupper(), "a sentence between usage and options"
+    options = re.findall(r"--([a-z-]+) ([A-Z_]+)\b", text)
+    assert {name for name, value in options if value == name.replace("-", "_").upper()} <= {"dsn"}
+
+
+def test_help_of_what_changes_something_says_that_it_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (("keys", "revoke"), ("customers", "suspend"), ("customers", "resume")):
+        assert "asks before it does it" in " ".join(helped(command, capsys).split())
 
 
 def test_a_database_that_does_not_answer_is_exit_3_within_seconds() -> None:
