@@ -1,9 +1,11 @@
 """Hours of the log come and go without a row lost to metering."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 
 from db.audit import Actor
 from db.database import Database
@@ -76,6 +78,25 @@ async def test_rows_in_the_default_move_into_their_hour_and_are_counted_once(dat
     assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1
     await run_job(database, AggregateUsage(), actor=ANN)
     assert _one(dsn, "SELECT sum(request_count)::int FROM usage_records") == 1
+
+
+async def test_who_waits_while_an_hour_is_made_finds_its_rows_in_it(dsn: str) -> None:
+    _native(dsn)
+    add_request(dsn, timestamp=OLD)
+    async with await AsyncConnection.connect(dsn) as maker, await AsyncConnection.connect(dsn) as reader:
+        await maker.execute("SELECT console.ensure_log_hour(%s)", (OLD.replace(minute=0),))
+        seen = asyncio.create_task(reader.execute("SELECT count(*) FROM haproxy_raw_logs WHERE server_id <> %s", (1,)))
+        written = asyncio.create_task(asyncio.to_thread(add_request, dsn, timestamp=OLD))
+        await asyncio.sleep(0.3)
+        assert not seen.done()
+        await maker.commit()
+        row = await (await seen).fetchone()
+        assert row is not None
+        assert row[0] > 0
+        await reader.commit()
+        await written
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs_default") == 0
+    assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 2
 
 
 async def test_late_rows_in_the_default_are_swept_by_the_same_rule(database: Database, dsn: str) -> None:
