@@ -5,8 +5,8 @@ to give out, and would then be counted again, and shown by every tail again and 
 steps that can be repeated after a crash:
 
 1. Rows whose xid is not in the past of this cluster get FirstNormalTransactionId, which is in everybody's past.
-2. The cursor is set to now, with `recount_from` at the oldest hour of the log. Until it is NULL again nothing is
-   counted and no part of the log is dropped.
+2. The cursor is set to now, with `recount_from` before the oldest hour of the log, whichever that is by then. Until it
+   is NULL again nothing is counted and no part of the log is dropped.
 3. Hour by hour the log's rows before that cursor are recounted, and `recount_from` moves with each.
 
 A recount only raises: the log may have lost rows that were counted before the restore. Billed records stay untouched;
@@ -96,15 +96,14 @@ async def _settle_hour(connection: Connection, hour: datetime) -> int:
 
 
 async def _set_cursor(run: Run, cursor: str) -> None:
-    oldest = await _hour_with_rows(run, None)
     async with run.step() as connection:
         await connection.execute(_LOCK, (cursor,))
         await connection.execute(
             """UPDATE console.capture_state s
                SET snap = pg_current_snapshot(), system_identifier = c.system_identifier, rows = 0,
-                   baselined_at = clock_timestamp(), caught_up_at = NULL, recount_from = coalesce(%s, now())
+                   baselined_at = clock_timestamp(), caught_up_at = NULL, recount_from = 'epoch'
                FROM pg_control_system() c WHERE s.name = %s""",
-            (oldest, cursor),
+            (cursor,),
         )
 
 

@@ -1,5 +1,6 @@
 """A dump restored into another cluster is recognised, refused, and recounted as far as its log proves."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -108,6 +109,18 @@ async def test_the_recount_adds_what_the_log_proves_and_leaves_bills_alone(dsn: 
     assert _rows(dsn, "SELECT sum(requests)::int FROM console.traffic_day") == [(sum(sums),)]
     assert _rows(dsn, "SELECT sum(requests)::int FROM console.traffic_customer_hour") == [(sum(sums),)]
     assert _rows(dsn, "SELECT * FROM usage_records WHERE billing_record_id IS NOT NULL") == billed
+
+
+async def test_a_late_row_that_arrives_while_the_cursor_is_set_is_recounted(dsn: str, database: Database) -> None:
+    await _three_hours(dsn, database)
+    _move_to_another_cluster(dsn)
+    with psycopg.connect(dsn) as holder:
+        holder.execute("SELECT FROM console.capture_state FOR UPDATE")
+        done = asyncio.create_task(_run(database, AggregateUsage(rebaseline=True)))
+        await asyncio.sleep(0.5)
+        _log(dsn, -1, 1000)
+    assert (await done).outcome == "succeeded"
+    assert [row[1] for row in _rows(dsn, _USAGE)] == [1000, 2, 13, 100]
 
 
 async def test_a_recount_never_lowers(dsn: str, database: Database) -> None:
