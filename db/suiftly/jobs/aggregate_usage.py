@@ -121,7 +121,7 @@ class AggregateUsage(LogConsumer):
 
     async def count(self, connection: Connection, step: dict[str, Any]) -> Counted:
         query = step_query(await _billable(connection))
-        counted = await (await connection.execute(query, step)).fetchone()
+        counted = await (await connection.execute(query, step, prepare=False)).fetchone()
         assert counted is not None  # noqa: S101 - the cursor's row is locked
         rows, unassigned, requests, buckets = counted
         counts = {"unassigned_rows": unassigned, "requests": requests, "buckets": buckets}

@@ -1,14 +1,16 @@
 """What counts the request log: a cursor of its own, moved by the very statement that counts.
 
-Each step is one transaction with two statements, and both halves of that are load-bearing:
+Each step is one transaction of three statements, and their order is load-bearing:
 
 1. `SELECT ... FOR UPDATE` of the cursor. Whoever waits here reads the log afterwards, in a new statement, with a new
    snapshot. In one statement the snapshot would be older than the cursor it waited for, and rows are counted twice.
-2. Counting and moving the cursor in the same statement: `pg_current_snapshot()` is then the snapshot that was counted.
-   As two statements, what is committed in between is lost.
+2. The snapshot to count up to. A statement is planned before it takes its own snapshot: what is committed in between
+   into a new chunk is in the snapshot but not in the plan. Counted up to its own snapshot, it would be lost.
+3. Counting up to that snapshot, and moving the cursor there. Moved to a later one, what is committed in between is
+   lost.
 
-A third form, one statement with an upsert that nothing refers to, runs the upsert after the UPDATE, finds the cursor
-row changed by its own command, and silently counts nothing. All three stand in the tests.
+Another form, one statement with an upsert that nothing refers to, runs the upsert after the UPDATE, finds the cursor
+row changed by its own command, and silently counts nothing. The wrong forms stand in the tests.
 """
 
 from abc import abstractmethod
@@ -45,23 +47,24 @@ _SETTINGS: LiteralString = """
 """
 
 # The first new transaction, and the one in which row CHUNK_ROWS + 1 lies; an index-only walk, so it costs a fraction
-# of reading the rows. Then whether one that was open when the cursor was moved has left rows.
+# of reading the rows. Then whether one that was open when the cursor was moved has left rows, and the snapshot in which
+# all this is so.
 _NEWS: LiteralString = """
     SELECT (SELECT xid FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)
             ORDER BY xid LIMIT 1)::text,
            (SELECT xid FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)
             ORDER BY xid OFFSET %(rows)s LIMIT 1)::text,
            EXISTS (SELECT FROM haproxy_raw_logs WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))),
-           statement_timestamp()
+           pg_current_snapshot()::text, statement_timestamp()
 """
 _NO_BOUND = 2**64 - 1  # the largest xid8
 
 # Moves the cursor to what was counted. Stands at the end of the counting statement, which has a CTE `seen` of one row.
 MOVE_CURSOR: LiteralString = """
     UPDATE console.capture_state s
-    SET snap = console.snapshot_below(pg_current_snapshot(), %(bound)s::xid8),
+    SET snap = console.snapshot_below(%(until)s::pg_snapshot, %(bound)s::xid8),
         rows = s.rows + seen.rows,
-        caught_up_at = CASE WHEN %(last)s THEN statement_timestamp() ELSE s.caught_up_at END,
+        caught_up_at = CASE WHEN %(last)s THEN %(now)s ELSE s.caught_up_at END,
         updated_at = clock_timestamp()
     FROM seen WHERE s.name = %(cursor)s
 """
@@ -69,7 +72,9 @@ MOVE_CURSOR: LiteralString = """
 
 def new_rows(columns: LiteralString) -> LiteralString:
     """The query for the log rows of one step."""
-    head: LiteralString = "SELECT " + columns + " FROM haproxy_raw_logs WHERE "
+    head: LiteralString = (
+        "SELECT " + columns + " FROM haproxy_raw_logs WHERE pg_visible_in_snapshot(xid, %(until)s::pg_snapshot) AND "
+    )
     return (
         head
         + "xid >= pg_snapshot_xmax(%(since)s::pg_snapshot) AND xid < %(bound)s::xid8 UNION ALL "
@@ -113,22 +118,17 @@ async def take_step(connection: Connection, consumer: "LogConsumer", *, chunk_ro
         raise Refused(f"this database was restored into another cluster, where its cursor means nothing; {remedy}")
     if recount_from is not None:
         raise Refused(f"a re-baseline is half done, from {recount_from:%Y-%m-%d %H:%M} on; {remedy} to finish it")
-    first, beyond, left_behind, now = await _news(connection, since, chunk_rows)
+    news = await (await connection.execute(_NEWS, {"since": since, "rows": chunk_rows}, prepare=True)).fetchone()
+    assert news is not None  # noqa: S101 - a SELECT without FROM has one row
+    first, beyond, left_behind, until, now = news
     if first is None and not left_behind:
         await _still_caught_up(connection, name, now)
         return Counted(0, last=True, counts={})
     await connection.execute(_SETTINGS)
     # A transaction larger than a chunk is counted whole: below itself there would be nothing to count, for ever.
-    bound = _NO_BOUND if beyond is None else max(beyond, (first or 0) + 1)
-    step = {"since": since, "bound": str(bound), "last": beyond is None, "cursor": name}
+    bound = _NO_BOUND if beyond is None else max(int(beyond), int(first or 0) + 1)
+    step = {"since": since, "until": until, "now": now, "bound": str(bound), "last": beyond is None, "cursor": name}
     return await consumer.count(connection, step)
-
-
-async def _news(connection: Connection, since: str, rows: int) -> tuple[int | None, int | None, bool, datetime]:
-    row = await (await connection.execute(_NEWS, {"since": since, "rows": rows}, prepare=True)).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    first, beyond, left_behind, now = row
-    return None if first is None else int(first), None if beyond is None else int(beyond), left_behind, now
 
 
 async def _still_caught_up(connection: Connection, name: str, now: datetime) -> None:
@@ -149,7 +149,10 @@ class LogConsumer(Job):
 
     @abstractmethod
     async def count(self, connection: Connection, step: dict[str, Any]) -> Counted:
-        """The counting statement for new_rows(), ending in MOVE_CURSOR. `step` holds the parameters of both."""
+        """Executes the counting statement for new_rows(), ending in MOVE_CURSOR. `step` holds the parameters of both.
+
+        With prepare=False: a plan kept from before may not know of a chunk committed this very moment.
+        """
 
     @abstractmethod
     async def recount(self, connection: Connection, hour: datetime, snap: str) -> Counter[str]:

@@ -145,7 +145,7 @@ class RollUpTraffic(LogConsumer):
     cursor: ClassVar[str] = "traffic"
 
     async def count(self, connection: Connection, step: dict[str, Any]) -> Counted:
-        row = await (await connection.execute(_STEP, step)).fetchone()
+        row = await (await connection.execute(_STEP, step, prepare=False)).fetchone()
         assert row is not None  # noqa: S101 - the cursor's row is locked
         rows, requests, minutes, customer_hours = row
         counts = {"requests": requests, "fleet_rows": minutes, "customer_rows": customer_hours}

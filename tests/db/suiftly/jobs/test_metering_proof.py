@@ -71,7 +71,9 @@ async def _one_statement(connection: AsyncConnection[Any]) -> None:
         + step_query("success").strip().removeprefix("WITH")
     )
     query = query.replace("%(since)s::pg_snapshot", "(SELECT snap FROM held)")
-    await connection.execute(query, {"bound": str(2**64 - 1), "last": False, "cursor": "usage"})  # type: ignore[arg-type]
+    query = query.replace("%(until)s::pg_snapshot", "pg_current_snapshot()")
+    step = {"bound": str(2**64 - 1), "last": False, "now": None, "cursor": "usage"}
+    await connection.execute(query, step)  # type: ignore[arg-type]
 
 
 async def _two_reads(connection: AsyncConnection[Any]) -> None:
@@ -80,9 +82,9 @@ async def _two_reads(connection: AsyncConnection[Any]) -> None:
         await connection.execute("SELECT snap::text FROM console.capture_state WHERE name = 'usage' FOR UPDATE")
     ).fetchone()
     assert row is not None
-    await connection.execute(
-        step_query("success"), {"since": row[0], "bound": str(2**64 - 1), "last": False, "cursor": "usage"}
-    )
+    query = step_query("success").replace("%(until)s::pg_snapshot", "pg_current_snapshot()")
+    step = {"since": row[0], "bound": str(2**64 - 1), "last": False, "now": None, "cursor": "usage"}
+    await connection.execute(query, step)  # type: ignore[arg-type]
     await connection.execute("UPDATE console.capture_state SET snap = pg_current_snapshot() WHERE name = 'usage'")
 
 
