@@ -23,6 +23,8 @@ class ConfirmScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="confirm.cancel", tooltip="Change nothing"),
+        Binding("pageup", "page(-1)", "Up", show=False, id="confirm.up", tooltip="Earlier effects"),
+        Binding("pagedown", "page(1)", "Down", show=False, id="confirm.down", tooltip="The effects that had no room"),
     ]
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; }
@@ -31,7 +33,7 @@ class ConfirmScreen(ModalScreen[str | None]):
         background: $surface; border: round $warning;
     }
     ConfirmScreen #title { text-style: bold; color: $text-warning; }
-    ConfirmScreen #effects { height: auto; max-height: 9; margin-bottom: 1; }
+    ConfirmScreen #effects { height: auto; max-height: 40vh; margin-bottom: 1; }
     ConfirmScreen #shell { color: $text-muted; max-height: 3; }
     ConfirmScreen Input { background: $panel; margin: 0 0 1 0; }
     ConfirmScreen Input:focus { background: $primary 30%; }
@@ -107,6 +109,10 @@ class ConfirmScreen(ModalScreen[str | None]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
         self.dismiss(self._reason if event.button.id == "go" and self._ready else None)
+
+    def action_page(self, pages: int) -> None:
+        effects = self.query_one("#effects")
+        effects.scroll_relative(y=pages * effects.size.height, animate=False)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

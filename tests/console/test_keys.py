@@ -152,6 +152,18 @@ async def test_marked_keys_are_revoked_together(business: str) -> None:
     assert sorted(row["subjects"]) == ["key:4294967295", "key:43"]
 
 
+async def test_what_a_small_dialog_has_no_room_for_is_a_page_further(business: str) -> None:
+    async with console(business, size=(80, 24)) as deck:
+        await deck.press("3")
+        await deck.sees("0x0000002a")
+        await deck.press("home", "space", "end", "ctrl+space", "ctrl+r")
+        await deck.sees("Revoke 5 keys", "Why? It goes on record.", "Type revoke 5 to go on.", "Cancel")
+        await deck.press("pagedown", "pagedown")
+        await deck.sees("0xffffffff: no request in the last 15 min.", "Cancel")
+        await deck.press("pageup", "pageup")
+        await deck.sees("… and 2 more.", "live → revoked")
+
+
 async def test_keys_of_several_customers_can_be_revoked_together(business: str) -> None:
     async with console(business) as deck:
         await deck.press("3")
