@@ -78,6 +78,7 @@ async def test_a_crash_of_the_server_loses_and_doubles_nothing(
     await _nothing_is_wrong(crashing_server.dsn)
     _it_was_a_storm(crashing_server.dsn, tally)
     assert tally.crashes > 1
+    assert tally.retention["run_None"] == 0
 
 
 async def _nothing_is_wrong(dsn: str) -> None:

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from db.database import Database
 from db.suiftly.jobs.log_consumer import take_step
-from tests.db.suiftly.jobs.storm.beside import bill, crash, keep_log, maintain, terminate
+from tests.db.suiftly.jobs.storm.beside import bill, crash, keep_log, maintain, retention_runs, terminate
 from tests.db.suiftly.jobs.storm.server import CrashingServer
 from tests.db.suiftly.jobs.storm.steps import CONSUMERS
 from tests.db.suiftly.jobs.storm.tally import Tally
@@ -38,7 +38,7 @@ async def rage(dsn: str, *, seconds: float, seed: int, server: CrashingServer | 
     work = [write(dsn, chance(n), tally, until, two_phase=two_phase and n == 0) for n in range(4)]
     work += [
         bill(dsn, chance("bill"), tally, until),
-        keep_log(database, chance("hours"), tally, until),
+        keep_log(database, chance("hours"), until),
         terminate(dsn, chance("terminate"), until),
     ]
     if server is not None:
@@ -46,7 +46,8 @@ async def rage(dsn: str, *, seconds: float, seed: int, server: CrashingServer | 
     async with _aggregators(dsn, ("usage", "usage", "usage", "traffic"), seed, tally, mortal=True):
         await _together(work)
     await _calm(dsn, chance("calm"))
-    await maintain(database, tally)
+    await maintain(database)
+    tally.retention = await retention_runs(database)
     await database.close()
     return tally
 
