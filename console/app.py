@@ -167,6 +167,11 @@ class OpsDeck(App[int]):
             self._history.visit(self.screen.place)
 
     async def _show(self, place: Place) -> None:
+        if place.kind == "goto":
+            await self._switch("requests")
+            if isinstance(self.screen, RequestsScreen):
+                self.screen.go_to(place.subject)
+            return
         if place.kind not in TOP:
             await self.push_screen(_SCREENS[place.kind](self.source, place))
             return

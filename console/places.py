@@ -34,7 +34,7 @@ _ALIASES = {
     "log": "requests",
     "tail": "requests",
 }
-COMMANDS = (*TOP, "customer", "key", "help", "quit")
+COMMANDS = (*TOP, "customer", "key", "goto", "help", "quit")
 """What can be typed behind `:`."""
 
 

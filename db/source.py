@@ -28,7 +28,7 @@ from db.suiftly.request_filter import from_options as filter_from_options
 from db.suiftly.request_filter import parse as parse_request_filter
 from db.suiftly.request_record import as_record
 from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import Batch, Cursor, History, Requests
+from db.suiftly.requests import RETENTION, Batch, Cursor, History, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
@@ -37,6 +37,7 @@ from db.suiftly.traffic import Overview, TopCustomer, Traffic
 __all__ = [
     "JOBS",
     "RECENT_MINUTES",
+    "RETENTION",
     "Actor",
     "ApiKey",
     "Attention",

@@ -59,8 +59,8 @@ class RingLog(RingPane[Row]):
         row: Item
 
     class EndReached(Message):
-        """Posted once each time the reader of a detached log arrives at its newest line; answer with `extend`, and
-        with `attach` when there is no more."""
+        """Posted once each time the reader of a detached log arrives at its newest line; answer with `extend`,
+        or start the tail again when there is no more."""
 
     class TopReached(Message):
         """Posted once each time the reader arrives at the oldest line; answer with `prepend`, if there is more."""
@@ -101,10 +101,6 @@ class RingLog(RingPane[Row]):
         self._settle(self._cursor - self.view.height // 3)
         self._behind = 0
         self.refresh()
-
-    def attach(self) -> None:
-        """What is held reaches to the present: from here on rows are new ones."""
-        self._detached = False
 
     def prepend(self, rows: Sequence[Row]) -> None:
         """Add older rows, oldest first; the lines in view stay. Beyond capacity a paused log forgets its newest

@@ -1,6 +1,7 @@
 """The live request log."""
 
-from collections import deque
+from collections.abc import Coroutine
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -9,19 +10,22 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from console.failures import word
+from console.parts.account import Account
+from console.parts.log_feed import WINDOWS, LogFeed, after
+from console.parts.log_search import ERRORS, SLOW, LogSearch
+from console.parts.moments import parse_moment
 from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line
 from console.places import Place
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
-from db.source import Batch, Cursor, RequestFilter, RequestRow, Source, parse_request_filter
+from db.source import Batch, RequestFilter, RequestRow, Source, parse_request_filter
 from widgets.prompt import Prompt
 from widgets.ring_log import RingLog
 from widgets.status_line import Item
 from widgets.tone import Tone
 
+_WINDOW_KEYS = Binding.Group("Windows", compact=True)
 _CAPACITY = 50_000
-_PAGE = 500
-_RATE_S = 5.0  # the rate shown is the mean of these seconds
 _LONG_AWAY_S = 30.0  # after that long nobody reads what went by: the tail starts again, and says so
 
 
@@ -32,61 +36,73 @@ class RequestsScreen(DeckScreen[Batch]):
     breather: ClassVar[float] = 0.5
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", key_display="/", id="requests.filter", tooltip="Filter in the database"),
-        Binding("ctrl+l", "clear", "Clear filter", id="requests.clear", tooltip="Show all requests again"),
+        Binding("ctrl+l", "clear", "Clear filter", show=False, id="requests.clear", tooltip="Show all requests again"),
+        *(
+            Binding(
+                str(number), f"window({number})", "Window", group=_WINDOW_KEYS, id=f"requests.window{number}",
+                tooltip=f"Show {window.name}" if window.length is None else f"Show the last {window.name}",
+            )
+            for number, window in enumerate(WINDOWS)
+        ),
+        Binding("s", "search", "Search", id="requests.search", tooltip="Look for rows without hiding the others"),
+        Binding("n", "next(1)", "Next hit", show=False, id="requests.next", tooltip="The next hit, on screen or not"),
+        Binding("N", "next(-1)", "Hit before", show=False, id="requests.before", tooltip="The hit before"),
+        Binding("e", "error(1)", "Next error", show=False, id="requests.error", tooltip="The next 5xx, or no answer"),
+        Binding("E", "error(-1)", "Error before", show=False, id="requests.error_before", tooltip="The error before"),
+        Binding("w", "slow(1)", "Next slow", show=False, id="requests.slow", tooltip="The next one slower than 1 s"),
+        Binding("W", "slow(-1)", "Slow before", show=False, id="requests.slow_before", tooltip="The slow one before"),
+        Binding("escape", "calm", "Back", show=False, id="requests.calm", tooltip="End the search, leave the past"),
+        Binding("a", "every_row", "Every row", show=False, id="requests.every_row", tooltip="Sample a busy log or not"),
         Binding("c", "customer", "Customer", show=False, id="requests.customer", tooltip="The customer of this row"),
         Binding("y", "key", "Key", show=False, id="requests.key", tooltip="The key of this row"),
-    ]
+    ]  # fmt: skip
     DEFAULT_CSS = """
     RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
-    RequestsScreen #chips { height: 1; padding: 0 1; color: $text-muted; }
+    RequestsScreen #chips, RequestsScreen #account { height: 1; padding: 0 1; color: $text-muted; }
     RequestsScreen RingLog { height: 1fr; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
-        self.wanted: RequestFilter = parse_request_filter(place.subject)
+        self.feed = LogFeed(source, parse_request_filter(place.subject))
         self.log_view: RingLog[RequestRow] = RingLog(request_line, _CAPACITY, id="log")
-        self._cursor: Cursor | None = None
-        self._begun: Batch | None = None
-        self._received = 0
-        self._arrivals: deque[tuple[float, int]] = deque()  # of the last seconds: when, how many
-        self._following_since = monotonic()
-        self._lag_s: float | None = None
+        self.account = Account()
+        self.search = LogSearch(source, self.feed)
+        self._first = False
         self._left: float | None = None
         self._paging = False
+        self._past: datetime | None = None  # what is shown of the past reaches to here
+        self._told = ""
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="chips", markup=False)
         yield Static(TITLE, id="columns", markup=False)
         yield self.log_view
+        yield Static("", id="account", markup=False)
 
     def on_mount(self) -> None:
         self.log_view.focus()
         self._tell_chips()
+        self.set_interval(1.0, self._tell_account)
 
     def on_resize(self) -> None:
         self.query_one("#columns", Static).update(WIDE_TITLE if self.size.width >= WIDE else TITLE)
 
+    # Following
+
     async def load(self) -> Batch:
-        while True:
-            wanted, cursor = self.wanted, self._cursor
-            requests = self.source.requests
-            batch = await (requests.begin(wanted) if cursor is None else requests.since(cursor))
-            if wanted is self.wanted and cursor is self._cursor:  # else it was started again meanwhile
-                return batch
+        batch, self._first = await self.feed.poll()
+        return batch
 
     def paint(self, snapshot: Batch) -> None:
-        """Adds what came."""
-        if self._cursor is None:
-            self._begun = snapshot
-            self._following_since = monotonic()
+        """Adds what came; while the past is shown it is only counted."""
+        self.feed.took(snapshot, first=self._first)
+        if self._first:
+            self._tell_account()
         else:
-            self._received += len(snapshot.rows)
-            self._arrivals.append((monotonic(), len(snapshot.rows)))
-        self._cursor = snapshot.cursor
-        if snapshot.rows:
-            self._lag_s = (snapshot.cursor.at - snapshot.rows[-1].timestamp).total_seconds()
-        self.log_view.extend(snapshot.rows)
+            self.account.add(snapshot)
+        if self._past is None:
+            self.log_view.extend(snapshot.rows)
 
     def on_screen_suspend(self) -> None:
         self._left = monotonic()
@@ -94,53 +110,53 @@ class RequestsScreen(DeckScreen[Batch]):
     def on_screen_resume(self) -> None:
         if self._left is not None and monotonic() - self._left > _LONG_AWAY_S:
             minutes = (monotonic() - self._left) / 60
-            self._restart(f"── away for {minutes:.0f} min: the log starts again here; older rows are above ──")
+            self._restart(note=f"── away for {minutes:.0f} min: the log starts again here; older rows are above ──")
         self._left = None
 
     def narrow(self, subject: str) -> None:
         """Filters. Raises ValueError with a sentence when the filter cannot be read."""
         wanted = parse_request_filter(subject)
         self.place = Place(self.place.kind, " ".join(wanted.chips()))
-        self.wanted = wanted
-        self._restart(None)
-        self._tell_chips()
-        self.reload()
+        self._restart(wanted)
 
-    def _restart(self, note: str | None) -> None:
-        self._cursor, self._begun, self._received, self._lag_s = None, None, 0, None
-        self._arrivals.clear()
+    def _restart(self, wanted: RequestFilter | None = None, *, note: str = "") -> None:
+        self.feed.restart(wanted)
+        self.account = Account()
+        self._past = None
         self.log_view.clear()
         if note:
             self.log_view.note(note)
+        self._tell_chips()
+        self.reload()
 
-    def _tell_chips(self) -> None:
-        chips = self.wanted.chips()
-        text = "  ".join(f"[{chip}]" for chip in chips) + "   ctrl+l shows all" if chips else "all requests"
-        self.query_one("#chips", Static).update(text)
+    # What is always on screen
 
     @property
     def heading(self) -> str:
         return "requests"
 
+    def _tell_chips(self) -> None:
+        chips = "  ".join(f"[{chip}]" for chip in self.feed.wanted.chips())
+        parts = [f"{chips}   ctrl+l shows all" if chips else "all requests"]
+        if self.feed.window is not WINDOWS[0]:
+            parts.append(f"window: {self.feed.window.name}")
+        if self._past is not None:
+            parts.append("the past; end follows")
+        if self.search.words:
+            parts.append(self.search.words)
+        self.query_one("#chips", Static).update("   ·   ".join(parts))
+
+    def _tell_account(self) -> None:
+        text = self.account.line(self.size.width) if self.feed.begun else ""
+        if text != self._told:
+            self._told = text
+            self.query_one("#account", Static).update(text)
+
     def _age(self) -> tuple[Item, ...]:
         if self._loaded is None or self.failure is not None:
             return super()._age()
-        now = monotonic()
-        while self._arrivals and now - self._arrivals[0][0] > _RATE_S:
-            self._arrivals.popleft()
-        items = [
-            Item(
-                "following" if self.log_view.following else "PAUSED",
-                Tone.GOOD if self.log_view.following else Tone.WARN,
-            )
-        ]
-        if now - self._following_since >= _RATE_S:
-            rate = sum(count for _, count in self._arrivals) / _RATE_S
-            items.append(Item(f"{rate:,.0f} rows/s", Tone.PLAIN))
-        if self._lag_s is not None:
-            items.append(Item(f"lag {max(0.0, self._lag_s):.1f} s", Tone.DIM, 2))
-        items.append(Item(f"{self._received:,} received", Tone.DIM, 5))
-        return tuple(items)
+        following = self.log_view.following
+        return (Item("following" if following else "PAUSED", Tone.GOOD if following else Tone.WARN),)
 
     # Keys
 
@@ -150,6 +166,17 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def action_clear(self) -> None:
         self.narrow("")
+
+    def action_window(self, number: int) -> None:
+        self.feed.window = WINDOWS[number]
+        self._restart()
+
+    def action_every_row(self) -> None:
+        self.feed.every_row = not self.feed.every_row
+        text = (
+            "Every row is shown, however many." if self.feed.every_row else "A busy log is sampled; errors never are."
+        )
+        self.notify(text, markup=False, timeout=4)
 
     def action_customer(self) -> None:
         row = self.log_view.cursor_row
@@ -168,37 +195,135 @@ class RequestsScreen(DeckScreen[Batch]):
     def on_ring_log_resumed(self, event: RingLog.Resumed) -> None:
         event.stop()
         if event.reload:
-            self._restart(None)
-            self.reload()
+            self._restart()
 
     def on_ring_log_follow_changed(self) -> None:
         self._tell_state()
 
+    # Pages
+
     def on_ring_log_top_reached(self, event: RingLog.TopReached) -> None:
         event.stop()
-        if self._begun is not None and not self._paging:
-            self._paging = True
-            self.run_worker(self._page_back(self._begun), group="back")
+        if not self._paging:
+            self._page(self._page_back())
 
-    async def _page_back(self, begun: Batch) -> None:
-        """Older rows above what is there. Rows that the tail delivered are left out, unless the ring forgot them."""
-        held = self.log_view.rows
-        forgotten = bool(self.log_view.forgotten) and bool(held)
+    def on_ring_log_end_reached(self, event: RingLog.EndReached) -> None:
+        event.stop()
+        if self._past is not None and not self._paging:
+            self._page(self._page_on(self._past))
+
+    def _page(self, work: Coroutine[Any, Any, None]) -> None:
+        self._paging = True
+        self.run_worker(self._paged(work), group="page")
+
+    async def _paged(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            history = await self.source.requests.before(
-                self.wanted,
-                held[0].timestamp if forgotten else begun.reached,
-                cursor=None if forgotten else begun.cursor,
-                limit=_PAGE,
-            )
-        except DatabaseError as error:
-            self.failure = word(error)
-            return
+            await self._read(work)
         finally:
             self._paging = False
-        if self._begun is not begun:
+
+    async def _read(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except DatabaseError as error:
+            self.failure = word(error)
+
+    def _jump(self, work: Coroutine[Any, Any, None]) -> None:
+        """Goes elsewhere in the log; a later jump takes the place of one under way."""
+        self.run_worker(self._read(work), group="jump", exclusive=True)
+
+    async def _page_back(self) -> None:
+        log = self.log_view
+        history = await self.feed.page_back(log.rows, known=log.detached or bool(log.forgotten))
+        if history is None:
             return
-        self._begun = Batch(begun.rows, begun.cursor, history.reached)
-        self.log_view.prepend(history.rows[::-1])
+        log.prepend(history.rows[::-1])
         if history.complete:
-            self.log_view.prepend_note("── no older rows are kept ──")
+            window = self.feed.window
+            text = f"the window of {window.name} begins here; 6 shows all that is kept"
+            log.prepend_note(f"── {text if window.length and not log.detached else 'no older rows are kept'} ──")
+
+    async def _page_on(self, reached: datetime) -> None:
+        rows = await self.feed.page_on(reached)
+        if self._past != reached:  # followed again meanwhile
+            return
+        if rows:
+            self._past = after(rows[-1])
+            self.log_view.extend(rows)
+        else:
+            self._restart()
+
+    def go_to(self, text: str) -> None:
+        """Shows the log around a moment. Raises ValueError with a sentence when it cannot be read."""
+        moment = parse_moment(text, datetime.now(UTC))
+        self._jump(self._open_at(moment))
+
+    async def _open_at(self, moment: datetime) -> None:
+        past = await self.feed.around(moment)
+        rows = (*past.older, *past.newer)
+        if not rows:
+            self.notify("No row that the filter lets through is kept.", markup=False, timeout=4)
+            return
+        self.log_view.open_at(past.older, past.newer)
+        self._past = after(rows[-1])
+        self._tell_chips()
+
+    # Searching
+
+    def action_search(self) -> None:
+        hint = "as a filter: status:5xx event:31 path:v1; n and N go from hit to hit, esc ends it"
+        self.query_one(Prompt).open("search", "search", text=self.search.text, hint=hint)
+
+    def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """What was typed behind the search sign."""
+        if event.kind != "search":
+            return
+        event.stop()
+        try:
+            sought = parse_request_filter(event.text)
+        except ValueError as error:
+            self.query_one(Prompt).say(str(error))
+            return
+        self.query_one(Prompt).close()
+        self.search.begin(sought)
+        self._tell_chips()
+        self.run_worker(self._count_hits(), group="hits", exclusive=True)
+        self._seek(sought, newer=False)
+
+    def action_calm(self) -> None:
+        """Ends the search, and comes back from the past."""
+        self.search.end()
+        if self._past is not None:
+            self._restart()
+        self._tell_chips()
+
+    async def _count_hits(self) -> None:
+        await self.search.count()
+        self._tell_chips()
+
+    def action_next(self, step: int) -> None:
+        if self.search.sought is None:
+            self.action_search()
+        else:
+            self._seek(self.search.sought, newer=step > 0)
+
+    def action_error(self, step: int) -> None:
+        self._seek(ERRORS, newer=step > 0)
+
+    def action_slow(self, step: int) -> None:
+        self._seek(SLOW, newer=step > 0)
+
+    def _seek(self, sought: RequestFilter, *, newer: bool) -> None:
+        log = self.log_view
+        if not log.seek(sought.matches, forward=newer):
+            row = log.cursor_row
+            self._jump(self._seek_beyond(sought, datetime.now(UTC) if row is None else row.timestamp, newer))
+
+    async def _seek_beyond(self, sought: RequestFilter, moment: datetime, newer: bool) -> None:
+        row = await self.search.nearest(sought, moment, newer=newer)
+        if row is None:
+            self.notify(f"No {'newer' if newer else 'older'} hit is kept.", markup=False, timeout=4)
+            return
+        await self._open_at(row.timestamp)
+        if self.log_view.cursor_row != row:
+            self.log_view.seek(sought.matches, forward=True)

@@ -84,7 +84,7 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops the clocks that screens read."""
     for module in ("console.screens.base", "console.screens.key", "console.parts.revoking"):
         monkeypatch.setattr(f"{module}.datetime", FrozenDatetime)
-    for module in ("console.screens.base", "console.screens.requests"):
+    for module in ("console.screens.base", "console.screens.requests", "console.parts.account"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: 1000.0)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 
@@ -249,11 +249,17 @@ class _Requests(Requests):
     ) -> Batch:
         return Batch(requests(), Cursor(Mark(1), wanted, NOW + timedelta(milliseconds=300)), NOW - within)
 
-    async def since(self, cursor: Cursor) -> Batch:
+    async def since(self, cursor: Cursor, *, at_most: int | None = None) -> Batch:
         return Batch([], cursor, cursor.at)
 
     async def before(
-        self, wanted: RequestFilter, moment: datetime, *, cursor: Cursor | None = None, limit: int = 500
+        self,
+        wanted: RequestFilter,
+        moment: datetime,
+        *,
+        cursor: Cursor | None = None,
+        limit: int = 500,
+        bound: datetime | None = None,
     ) -> History:
         return History([], moment, complete=True)
 

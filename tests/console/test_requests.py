@@ -50,7 +50,7 @@ async def test_the_newest_rows_are_there_and_new_ones_appear_below(business: str
         log(business, 10, 13, ago_s=0)
         await follows(deck, 12)
         assert numbers(deck.lines) == list(range(13))
-        await deck.until(lambda: "3 received" in deck.header, "three received")
+        await deck.until(lambda: "3 received" in deck.text, "three received")
 
 
 async def test_a_row_committed_late_is_shown_once(business: str) -> None:
@@ -93,9 +93,9 @@ async def test_the_top_loads_what_is_older_until_nothing_is_and_no_row_is_missin
         await follows(deck, 899)
         await deck.press("home")
         log(business, 900, 910, ago_s=0)  # arrive while older ones are read
-        await deck.until(lambda: "10 received" in deck.header, "they are counted")
+        await deck.until(lambda: "10 received" in deck.text, "they are counted")
         log(business, 2000, 2001, ago_s=85)  # late: by its time it belongs among the older ones
-        await deck.until(lambda: "11 received" in deck.header, "it is counted")
+        await deck.until(lambda: "11 received" in deck.text, "it is counted")
         await deck.until(lambda: 0 not in numbers(deck.lines), "not at the end yet")
         for _ in range(100):
             await deck.press("home")
@@ -119,20 +119,22 @@ async def test_a_log_started_again_while_new_rows_were_read_doubles_none(
     async with console(business) as deck:
         await deck.press("4")
         await follows(deck, 299)
-        polled, let_go = asyncio.Event(), asyncio.Event()
+        asked, polled, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
         since = deck.app.source.requests.since
 
-        async def held(cursor: Cursor) -> Batch:
-            batch = await since(cursor)
+        async def held(cursor: Cursor, *, at_most: int | None = None) -> Batch:
+            asked.set()  # the one under way before this was not held
+            batch = await since(cursor, at_most=at_most)
             if batch.rows:
                 polled.set()
                 await let_go.wait()
             return batch
 
         monkeypatch.setattr(deck.app.source.requests, "since", held)
+        await asyncio.wait_for(asked.wait(), 10)
         log(business, 300, 310, ago_s=0)
-        await polled.wait()
-        await deck.press("1")
+        await asyncio.wait_for(polled.wait(), 10)
+        await deck.say(":", "overview")
         later = monotonic() + 60
         monkeypatch.setattr("console.screens.requests.monotonic", lambda: later)
         await deck.press("4")

@@ -529,17 +529,6 @@ async def test_the_past_is_opened_at_a_row_and_following_again_asks_for_a_reload
         assert app.said(RingLog.Resumed)[-1].reload
 
 
-async def test_a_detached_log_that_reached_the_present_follows_by_itself() -> None:
-    app = LogApp(capacity=100)
-    async with running(app) as pilot:
-        log = app.log_view
-        log.open_at(range(5), range(5, 9))
-        log.attach()
-        await frame(pilot)
-        await pilot.press("pagedown", "pagedown")
-        assert log.following
-
-
 async def test_seeking_goes_to_the_next_row_that_meets_the_question() -> None:
     app = LogApp(capacity=100)
     async with running(app) as pilot:

@@ -1,0 +1,148 @@
+"""Looking around in the log: windows, a moment, a search, errors, marks, and a line that adds up."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tests.console.conftest import CUSTOMER
+from tests.console.screens import Operator, console, query
+from tests.console.test_requests import follows, log, numbers
+from tests.db.seed import add_request
+
+
+async def _on(deck: Operator, number: int) -> None:
+    """Until the cursor stands on that row."""
+    await deck.until(lambda: re.search(rf"^›.* r{number} ", deck.text, re.M), f"the cursor is on row {number}")
+
+
+async def test_a_window_shows_no_older_rows_and_says_where_it_begins(business: str) -> None:
+    log(business, 0, 5, ago_s=400)
+    log(business, 5, 10, ago_s=100)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 9)
+        assert numbers(deck.lines) == list(range(10))
+        await deck.press("2")
+        await deck.sees("window: 5m")
+        await deck.until(lambda: numbers(deck.lines) == list(range(5, 10)), "five minutes")
+        await deck.press("home")
+        await deck.sees("the window of 5m begins here; 6 shows all that is kept")
+        await deck.press("6")
+        await deck.until(lambda: numbers(deck.lines) == list(range(10)), "all that is kept")
+
+
+async def test_goto_shows_the_past_and_end_follows_again(business: str) -> None:
+    log(business, 0, 300, ago_s=3600)
+    log(business, 300, 310)
+    noon = datetime.now(UTC) - timedelta(seconds=3600 + 15)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 309)
+        await deck.say(":", f"goto {noon:%Y-%m-%d %H:%M:%S}")
+        await deck.sees("the past; end follows", "PAUSED")
+        at = await deck.until(lambda: re.search(r"^›.* r(\d+) ", deck.text, re.M), "a row is pointed at")
+        assert abs(int(at[1]) - 150) <= 12
+        for _ in range(30):
+            await deck.press("pagedown")
+            if 309 in numbers(deck.lines):
+                break
+        await follows(deck, 309)
+        await deck.press("home", "end")
+        await deck.until(lambda: "following" in deck.header, "following again")
+        assert "the past" not in deck.text
+        log(business, 310, 311, ago_s=0)
+        await follows(deck, 310)
+
+
+async def test_a_moment_that_cannot_be_read_is_refused(business: str) -> None:
+    log(business, 0, 3)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 2)
+        await deck.say(":", "goto tea-time")
+        await deck.sees("'tea-time' is not a time; write 14:05")
+
+
+async def test_a_search_counts_its_hits_and_goes_to_those_that_are_not_on_screen(business: str) -> None:
+    log(business, 0, 1, status=404, ago_s=3000)
+    log(business, 1, 500, ago_s=300)
+    log(business, 500, 501, status=404, ago_s=200)
+    log(business, 501, 560)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 559)
+        await deck.say("s", "404")
+        await deck.sees("search status:404: 2 hits")
+        await _on(deck, 500)
+        assert 559 not in numbers(deck.lines) or "PAUSED" in deck.header
+        await deck.press("N")
+        await _on(deck, 0)
+        await deck.sees("the past; end follows")
+        await deck.press("N")
+        await deck.sees("No older hit is kept.")
+        await deck.press("n")
+        await _on(deck, 500)
+        await deck.press("escape")
+        await follows(deck, 559)
+        assert "search" not in deck.line("all requests")
+
+
+async def test_errors_and_slow_rows_are_a_key_away(business: str) -> None:
+    log(business, 0, 10, ago_s=30)
+    log(business, 10, 11, status=503, ago_s=20)
+    add_request(business, timestamp=datetime.now(UTC) - timedelta(seconds=15), path_prefix="r11", time_total=4000)
+    log(business, 12, 20, ago_s=1)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 19)
+        await deck.press("E")
+        await _on(deck, 10)
+        await deck.press("w")
+        await _on(deck, 11)
+        await deck.press("e")
+        await deck.sees("No newer hit is kept.")
+
+
+async def test_every_committed_row_is_accounted_for(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("4")
+        await deck.say("/", "5xx")
+        await deck.sees("[status:5xx]", "0 received = 0 shown + 0 filtered + 0 sampled")
+        log(business, 0, 7, ago_s=0)
+        log(business, 7, 10, status=500, ago_s=0)
+        await deck.sees("10 received = 3 shown + 7 filtered + 0 sampled")
+        await deck.until(lambda: "rows/s" in deck.line("received"), "the rate")
+        assert re.search(r"lag \d\.\d s   cursor \d s old", deck.line("received"))
+
+
+async def test_a_burst_is_sampled_but_its_errors_are_all_there_and_a_shows_every_row(business: str) -> None:
+    async with console(business) as deck:
+        await deck.press("4")
+        await deck.sees("0 received")
+        query(
+            business,
+            "INSERT INTO haproxy_raw_logs (timestamp, customer_id, network, server_id, service_type, api_key_fp,"
+            " fe_type, traffic_type, event_type, client_ip, status_code, time_total)"
+            " SELECT now(), %s, 1, 19, 1, 42, 2, 1, 0, '203.0.113.9',"
+            " CASE WHEN n %% 1000 = 0 THEN 503 ELSE 200 END, n FROM generate_series(1, 5000) n",
+            CUSTOMER,
+        )
+        await deck.sees("5,000 received = ")
+        line = deck.line("5,000 received")
+        found = re.search(r"= ([\d,]+) shown \+ 0 filtered \+ ([\d,]+) sampled", line)
+        assert found, line
+        shown, sampled = (int(number.replace(",", "")) for number in found.groups())
+        assert shown + sampled == 5000
+        assert 150 < shown < 400
+        await deck.press("a")
+        await deck.sees("Every row is shown")
+        log(business, 0, 900, ago_s=0)
+        await deck.sees(f"5,900 received = {shown + 900:,} shown")
+
+
+async def test_a_marked_row_is_found_again(business: str) -> None:
+    log(business, 0, 60)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 59)
+        await deck.press("up", "up", "space", "home", "m")
+        await _on(deck, 57)
