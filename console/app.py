@@ -37,7 +37,7 @@ from console.vitals import Vitals
 from console.working import JobStarter
 from db.errors import DatabaseError
 from db.source import RequestRow, Source
-from widgets.prompt import Prompt
+from widgets.prompt import Prompt, typed
 
 _SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
     "overview": OverviewScreen,
@@ -82,7 +82,9 @@ class OpsDeck(App[int]):
             Binding(str(number), f"go('{kind}')", kind, id=f"go.{kind}", tooltip=f"Show {kind}", group=_SCREEN_KEYS)
             for number, kind in enumerate(TOP, start=1)
         ),
-        Binding("colon", "command", "Command", key_display=":", id="deck.command", tooltip="Go anywhere by name"),
+        # Heard before the keys behind it, which may come in the same packet and belong into the line it opens.
+        Binding("colon", "command", "Command", key_display=":", priority=True, id="deck.command",
+                tooltip="Go anywhere by name"),
         Binding("question_mark", "help", "Help", key_display="?", id="deck.help", tooltip="Every key that works here"),
         Binding("escape", "back", "Back", show=False, id="deck.back", tooltip="Back to the screen below"),
         Binding("left_square_bracket", "step(-1)", "Earlier", show=False, key_display="[", id="deck.earlier",
@@ -214,7 +216,7 @@ class OpsDeck(App[int]):
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values()), self))
 
     def action_command(self) -> None:
-        if isinstance(self.screen, DeckScreen):
+        if not typed(self.screen, ":") and isinstance(self.screen, DeckScreen):
             self.screen.query_one(Prompt).open(
                 "command", ":", hint="overview, customers, keys, requests, an id", words=COMMANDS
             )

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
+from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Label
@@ -29,6 +31,15 @@ class _Line(Input):
         words = [self._rewrite(word) for word in value.split(" ")]
         self.password = any(map(self._secret, words))
         return " ".join(words)
+
+
+def typed(screen: Screen[Any], character: str) -> bool:
+    """For the action of a key that opens a prompt before anything else hears it: into an input that has the focus the
+    character is typed (True)."""
+    if isinstance(screen.focused, Input):
+        screen.focused.post_message(Key(character, character))  # behind what was typed before it
+        return True
+    return False
 
 
 class Prompt(Horizontal):
@@ -84,7 +95,7 @@ class Prompt(Horizontal):
         self.say("")
         self.add_class("open")
         self._before = self.screen.focused
-        line.focus()
+        self.screen.set_focus(line)  # now: what is typed ahead belongs here
 
     def say(self, sentence: str) -> None:
         """A sentence behind the line: why it cannot be done."""

@@ -14,7 +14,7 @@ from console.screens.base import DeckScreen
 from db.errors import DatabaseError
 from db.source import Page, Source
 from widgets.keyset_table import Column, KeysetTable
-from widgets.prompt import Prompt
+from widgets.prompt import Prompt, typed
 
 Row = TypeVar("Row")
 Search = TypeVar("Search")
@@ -30,7 +30,9 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
     search_hint: ClassVar[str]
     empty: ClassVar[str]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", key_display="/", id="list.search", tooltip="Narrow the list"),
+        Binding(
+            "slash", "search", "Search", key_display="/", priority=True, id="list.search", tooltip="Narrow the list"
+        ),
         Binding("ctrl+l", "clear", "Clear search", show=False, id="list.clear", tooltip="Show the whole list again"),
     ]
     DEFAULT_CSS = """
@@ -99,7 +101,8 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
         line.set_class(bool(self.place.subject), "on")
 
     def action_search(self) -> None:
-        self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=self.search_hint)
+        if not typed(self, "/"):
+            self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=self.search_hint)
 
     def action_clear(self) -> None:
         self.narrow("")

@@ -19,7 +19,7 @@ from console.places import Place
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
 from db.source import Batch, RequestFilter, RequestRow, Source, parse_request_filter
-from widgets.prompt import Prompt
+from widgets.prompt import Prompt, typed
 from widgets.ring_log import RingLog
 from widgets.status_line import Item
 from widgets.tone import Tone
@@ -35,7 +35,8 @@ class RequestsScreen(DeckScreen[Batch]):
     period: ClassVar[float | None] = 0.25
     breather: ClassVar[float] = 0.5
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/", id="requests.filter", tooltip="Filter in the database"),
+        Binding("slash", "filter", "Filter", key_display="/", priority=True, id="requests.filter",
+                tooltip="Filter in the database"),
         Binding("ctrl+l", "clear", "Clear filter", show=False, id="requests.clear", tooltip="Show all requests again"),
         *(
             Binding(
@@ -44,7 +45,8 @@ class RequestsScreen(DeckScreen[Batch]):
             )
             for number, window in enumerate(WINDOWS)
         ),
-        Binding("s", "search", "Search", id="requests.search", tooltip="Look for rows without hiding the others"),
+        Binding("s", "search", "Search", priority=True, id="requests.search",
+                tooltip="Look for rows without hiding the others"),
         Binding("n", "next(1)", "Next hit", show=False, id="requests.next", tooltip="The next hit, on screen or not"),
         Binding("N", "next(-1)", "Hit before", show=False, id="requests.before", tooltip="The hit before"),
         Binding("e", "error(1)", "Next error", show=False, id="requests.error", tooltip="The next 5xx, or no answer"),
@@ -161,6 +163,8 @@ class RequestsScreen(DeckScreen[Batch]):
     # Keys
 
     def action_filter(self) -> None:
+        if typed(self, "/"):
+            return
         hint = "status:5xx !class:burst key:0x… customer:42 slower-than:500ms"
         self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=hint)
 
@@ -271,6 +275,8 @@ class RequestsScreen(DeckScreen[Batch]):
     # Searching
 
     def action_search(self) -> None:
+        if typed(self, "s"):
+            return
         hint = "as a filter: status:5xx event:31 path:v1; n and N go from hit to hit, esc ends it"
         self.query_one(Prompt).open("search", "search", text=self.search.text, hint=hint)
 

@@ -12,6 +12,7 @@ import psycopg
 from pydantic import SecretStr
 from textual import events
 from textual.app import App
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from console.app import OpsDeck
@@ -94,7 +95,7 @@ class Operator:
     async def type(self, text: str) -> None:
         """One key after the other, as fast as a terminal hands over what was typed ahead."""
         for character in text:
-            self.app.post_message(events.Key("space" if character == " " else character, character))
+            self.app.post_message(events.Key(_character_to_key(character), character))
         await self._heard()
 
     async def paste(self, text: str) -> None:

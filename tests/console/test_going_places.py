@@ -248,3 +248,15 @@ async def test_places_can_be_visited_while_the_connection_is_lost(same_business:
             cut_connections(same_business)
             await deck.press(digit)
         await deck.until(lambda: "● connected" in deck.header, "connected again")
+
+
+async def test_what_is_typed_in_one_breath_with_the_sign_goes_into_the_line(same_business: str) -> None:
+    """As a slow link delivers it: one packet, one read."""
+    async with console(same_business) as deck:
+        await deck.type(":key 42")
+        await deck.press("enter")
+        await heading(deck, "key 0x0000002a")
+        await deck.press("escape", "2")
+        await heading(deck, "customers")
+        await deck.type("/12:/3")
+        await deck.until(lambda: deck.lines[-2].split() == ["/", "12:/3"], "all of it stands in the line")
