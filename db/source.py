@@ -26,6 +26,7 @@ from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
 from db.suiftly.request_filter import from_options as filter_from_options
 from db.suiftly.request_filter import parse as parse_request_filter
+from db.suiftly.request_record import COLUMNS as RECORD_COLUMNS
 from db.suiftly.request_record import as_record
 from db.suiftly.request_row import RequestRow
 from db.suiftly.requests import RETENTION, Batch, Cursor, History, Requests
@@ -37,6 +38,7 @@ from db.suiftly.traffic import Overview, TopCustomer, Traffic
 __all__ = [
     "JOBS",
     "RECENT_MINUTES",
+    "RECORD_COLUMNS",
     "RETENTION",
     "Actor",
     "ApiKey",

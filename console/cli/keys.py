@@ -8,9 +8,10 @@ from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
-from console.cli.output import cell, emit, narrate, rfc3339, table, to_json
+from console.cli.output import cell, emit, narrate, table, to_json
 from console.cli.values import rows_at_most
 from console.settings import UsageError
+from db.moments import rfc3339
 from db.source import (
     RECENT_MINUTES,
     ApiKey,

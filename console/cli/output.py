@@ -10,12 +10,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from db.moments import rfc3339
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def rfc3339(moment: datetime) -> str:
-    """UTC with a Z: 2026-11-20T14:05:11.123456Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _plain(value: Any) -> Any:

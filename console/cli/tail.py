@@ -3,53 +3,28 @@
 import asyncio
 import csv
 import io
-import re
 import select
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, rfc3339, to_json
+from console.cli.log_options import add_filters, duration, filter_of
+from console.cli.output import cell, emit, narrate, to_json
 from console.cli.values import rows_at_most
 from console.failures import word
-from console.settings import UsageError
 from db.errors import TimedOut, Unavailable
-from db.source import FilterError, RequestFilter, RequestRow, Source, as_record, filter_from_options, format_fingerprint
+from db.moments import rfc3339
+from db.source import RECORD_COLUMNS, RequestFilter, RequestRow, Source, as_record, format_fingerprint
 
 _POLL_S = 0.25
-_FILTERS = {
-    "customer": "customer id",
-    "key": "fingerprint (decimal or hex) or a pasted key",
-    "status": "200, 4xx, 500-504, comma list",
-    "class": "guaranteed, burst, rejected, invalid, server-error, other",
-    "event": "event code or name, comma list",
-    "service": "seal, grpc, graphql, …",
-    "network": "mainnet, testnet, devnet, localnet",
-    "server": "r1-s03, 19 or 0x13",
-    "ip": "address or CIDR",
-    "path": "beginning of the path",
-    "slower-than": "500ms, 2s",
-}
-_LONGEST_S = 2 * 86400  # the log keeps no more
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def duration(text: str) -> timedelta:
-    """90s, 15m, 2h, 1d."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 0 < seconds <= _LONGEST_S:
-        raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
-    return timedelta(seconds=seconds)
 
 
 def add(commands: Subparsers) -> None:
     parser = add_command(commands, "tail", "the live request log; filters take ! in front to negate")
-    for name, hint in _FILTERS.items():
-        parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
+    add_filters(parser)
     parser.add_argument("--since", metavar="AGE", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
     parser.add_argument("--no-follow", action="store_true", help="print what is there and end")
     parser.add_argument(
@@ -59,14 +34,6 @@ def add(commands: Subparsers) -> None:
         "--format", metavar="F", choices=tuple(_FORMATS), default="text", help="text, csv, or json, one object a line"
     )
     parser.set_defaults(run=run_tail)
-
-
-def _wanted(options: Namespace) -> RequestFilter:
-    told = {name: value for name in _FILTERS if (value := getattr(options, f"filter_{name}")) is not None}
-    try:
-        return filter_from_options(told)
-    except FilterError as error:
-        raise UsageError(str(error)) from None
 
 
 def _text(row: RequestRow) -> str:
@@ -93,9 +60,7 @@ def _csv_line(values: Sequence[object]) -> str:
 
 
 def _csv(row: RequestRow) -> str:
-    return _csv_line(
-        [rfc3339(row.timestamp) if name == "timestamp" else value for name, value in as_record(row).items()]
-    )
+    return _csv_line(list(as_record(row).values()))
 
 
 def _json(row: RequestRow) -> str:
@@ -123,7 +88,7 @@ class _Printer:
             self._left -= len(rows)
         lines = [self._format(row) for row in rows]
         if rows and self._header:
-            lines.insert(0, _csv_line(list(as_record(rows[0]))))
+            lines.insert(0, _csv_line(RECORD_COLUMNS))
             self._header = False
         if lines:
             emit("\n".join(lines))
@@ -138,7 +103,7 @@ def _reader_left() -> bool:
 
 
 async def run_tail(context: Context, options: Namespace) -> int:
-    wanted = _wanted(options)
+    wanted = filter_of(options)
     printer = _Printer(options)
     async with context.source() as source:
         if options.no_follow:

@@ -1,22 +1,14 @@
 """opsdeck usage reconcile"""
 
-from argparse import ArgumentTypeError, Namespace
-from datetime import UTC, datetime, timedelta
+from argparse import Namespace
+from datetime import timedelta
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
+from console.cli.log_options import moment
 from console.cli.output import emit, narrate, table, to_json
 from db.source import CheckedHour, Difference
-
-
-def _moment(text: str) -> datetime:
-    """An RFC 3339 time; without an offset it is UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a time; write 2026-11-20T14:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def add(commands: Subparsers) -> None:
@@ -29,10 +21,10 @@ def add(commands: Subparsers) -> None:
         "--from",
         metavar="T",
         dest="start",
-        type=_moment,
+        type=moment,
         help="first hour, such as 2026-11-20T14:00Z (the oldest logged)",
     )
-    reconcile.add_argument("--to", metavar="T", dest="end", type=_moment, help="end, exclusive (now)")
+    reconcile.add_argument("--to", metavar="T", dest="end", type=moment, help="end, exclusive (now)")
     reconcile.add_argument("--json", action="store_true", help="one JSON document")
     reconcile.set_defaults(run=run_reconcile)
 

@@ -10,6 +10,7 @@ from psycopg.rows import args_row
 
 from db.capture import UNTIL, Mark, present, rows_since, span_since
 from db.database import Connection, Database
+from db.errors import TimedOut
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
 
@@ -32,6 +33,7 @@ _SAMPLE: LiteralString = " AND (status_code < 100 OR status_code >= 400 OR rando
 _FIRST_WINDOW = timedelta(seconds=5)
 _WIDEST_WINDOW = timedelta(hours=1)
 _FAST_CLOCK = timedelta(minutes=5)  # gateways whose clock is ahead write rows of the near future
+_FORWARD_PAGE = 10_000  # rows of one query
 _SEARCH_S = 10.0  # for each window of a search
 _CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
 RETENTION = timedelta(days=2)
@@ -139,20 +141,37 @@ class Requests:
 
         Together with since(cursor) afterwards: every row once.
         """
+        async for page in self.within(cursor, cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK):
+            yield page.rows
+
+    async def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
+        """Rows from `start` until before `end` that were committed before the cursor, oldest first, a page at a time.
+
+        Each page is one short query. Windows follow the traffic; one that takes too long is tried again narrower.
+        """
         condition, parameters = cursor.filter.where()
-        parameters = parameters | cursor.mark.parameters()
-        query = _SELECT + _WINDOW + "(" + condition + ") AND " + UNTIL + " ORDER BY timestamp"
-        start, end, width = cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK, _FIRST_WINDOW
+        parameters = parameters | cursor.mark.parameters() | {"limit": _FORWARD_PAGE}
+        query = _SELECT + _WINDOW + "(" + condition + ") AND " + UNTIL + _OLDEST
+        width, widest = _FIRST_WINDOW, _WIDEST_WINDOW
         while start < end:
-            window = {"window_start": start, "window_end": min(start + width, end)}
-            async with self._database.reading(may_lag=True) as connection:
-                reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-                await reader.execute(query, window | parameters)
-                rows = await reader.fetchall()
-            yield rows
-            start += width
-            # Windows follow the traffic: some ten thousand rows each, whatever the rate.
-            width = max(_FIRST_WINDOW, width / 2) if len(rows) > 20_000 else min(2 * width, _WIDEST_WINDOW)
+            reached = min(start + width, end)
+            try:
+                async with self._database.reading(may_lag=True) as connection:
+                    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+                    await reader.execute(query, {"window_start": start, "window_end": reached, **parameters})
+                    rows = await reader.fetchall()
+            except TimedOut:
+                if width <= _FIRST_WINDOW:
+                    raise
+                width = widest = max(_FIRST_WINDOW, width / 4)
+                continue
+            if len(rows) >= _FORWARD_PAGE:
+                reached = rows[-1].timestamp + timedelta(microseconds=1)
+                width = max(_FIRST_WINDOW, width / 2)
+            else:
+                width = min(2 * width, widest)
+            yield Forward(rows, reached, complete=reached >= end)
+            start = reached
 
     async def before(
         self,

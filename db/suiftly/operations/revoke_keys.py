@@ -1,7 +1,7 @@
 """Revoking API keys: one or many, all or none."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import LiteralString, Self
 
 from psycopg.rows import class_row
@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
+from db.moments import rfc3339
 from db.operations import Change, Operation, Preview
 from db.suiftly.key_format import format_fingerprint
 
@@ -115,7 +116,7 @@ class RevokeKeys(Operation):
                 target.subject: {
                     "customer_id": target.customer_id,
                     "is_active": False,
-                    "revoked_at": _rfc3339(revoked[target.fingerprint]),
+                    "revoked_at": rfc3339(revoked[target.fingerprint]),
                 }
                 for target in targets
             },
@@ -137,10 +138,6 @@ class RevokeKeys(Operation):
             if refusal := target.refusal(self.customer_id):
                 raise Refused(refusal)
         return targets
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _version(targets: list[_Target]) -> str:

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from db.database import Database
+from db.moments import rfc3339
 from db.suiftly.request_filter import RequestFilter
-from db.suiftly.request_record import as_record
+from db.suiftly.request_record import COLUMNS, as_record
 from db.suiftly.request_row import RequestRow
 from db.suiftly.requests import Requests
 from tests.db.seed import CUSTOMER, add_request
@@ -32,6 +33,7 @@ async def test_the_columns_are_those_of_the_table_in_its_order(dsn: str, databas
                AND attname <> 'xid' ORDER BY attnum"""
         ).fetchall()
     record = as_record(await one(dsn, database))
+    assert tuple(record) == COLUMNS
     assert list(record) == [column for (column,) in columns] + WORDS
 
 
@@ -49,7 +51,8 @@ async def test_every_value_comes_out_as_it_was_written(dsn: str, database: Datab
         None, 0, 1, 2, 5, "PR", 7,
     )  # fmt: skip
     record = as_record(row, reveal_ip=True)
-    assert {name: record[name] for name in row._fields} == row._asdict()
+    assert {name: record[name] for name in row._fields} == row._asdict() | {"timestamp": rfc3339(at)}
+    assert datetime.fromisoformat(record["timestamp"]) == at
     assert [record[word] for word in WORDS] == [
         "mainnet", "r3-s07", "grpc", "metered", "denied", "rejected", "API key revoked", "client",
     ]  # fmt: skip
@@ -77,7 +80,7 @@ async def test_codes_that_nobody_named_are_numbers_and_empty_columns_stay_empty(
     assert record["traffic_class"] == "other"
 
 
-async def test_a_record_is_plain_json_but_for_its_timestamp(dsn: str, database: Database) -> None:
+async def test_a_record_is_plain_json_and_its_time_is_utc(dsn: str, database: Database) -> None:
     record = as_record(await one(dsn, database))
-    assert record["timestamp"].tzinfo is not None
-    assert json.loads(json.dumps(record | {"timestamp": None}))["traffic_class"] == "guaranteed"
+    assert record["timestamp"].endswith("Z")
+    assert json.loads(json.dumps(record)) == record

@@ -1,0 +1,57 @@
+"""Options of the commands that read the request log: filters, spans of time."""
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import UTC, datetime, timedelta
+
+from console.settings import UsageError
+from db.source import FilterError, RequestFilter, filter_from_options
+
+_FILTERS = {
+    "customer": "customer id",
+    "key": "fingerprint (decimal or hex) or a pasted key",
+    "status": "200, 4xx, 500-504, comma list",
+    "class": "guaranteed, burst, rejected, invalid, server-error, other",
+    "event": "event code or name, comma list",
+    "service": "seal, grpc, graphql, …",
+    "network": "mainnet, testnet, devnet, localnet",
+    "server": "r1-s03, 19 or 0x13",
+    "ip": "address or CIDR",
+    "path": "beginning of the path",
+    "slower-than": "500ms, 2s",
+}
+_LONGEST_S = 2 * 86400  # the log keeps no more
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_filters(parser: ArgumentParser) -> None:
+    """One option for each filter."""
+    for name, hint in _FILTERS.items():
+        parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
+
+
+def filter_of(options: Namespace) -> RequestFilter:
+    """What the options of add_filters() ask for. Raises UsageError."""
+    told = {name: value for name in _FILTERS if (value := getattr(options, f"filter_{name}")) is not None}
+    try:
+        return filter_from_options(told)
+    except FilterError as error:
+        raise UsageError(str(error)) from None
+
+
+def duration(text: str) -> timedelta:
+    """90s, 15m, 2h, 1d."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_S:
+        raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
+    return timedelta(seconds=seconds)
+
+
+def moment(text: str) -> datetime:
+    """An RFC 3339 time; without an offset it is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a time; write 2026-11-20T14:00Z") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
