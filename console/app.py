@@ -16,6 +16,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
+from console.clipboard import Route, osc52
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
@@ -33,6 +34,7 @@ from console.screens.request import RequestScreen
 from console.screens.requests import RequestsScreen
 from console.settings import Settings
 from console.state import DeckState
+from console.taking import Taking
 from console.vitals import Vitals
 from console.working import JobStarter
 from db.errors import DatabaseError
@@ -110,6 +112,7 @@ class OpsDeck(App[int]):
         jobs = JobStarter(self, source, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, self.live.changed.publish)
         self.start_job, self.stop_job = jobs.start, jobs.stop
+        self.taking = Taking(self, settings.profile.clipboard)
         self._history = History()
         self.set_reactive(
             OpsDeck.deck_state,
@@ -134,6 +137,12 @@ class OpsDeck(App[int]):
         if isinstance(event, Paste):
             event.text = re.sub(r"\S+", lambda word: hide_key(word[0]), event.text)
         await super().on_event(event)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """By the route of the profile, also what Textual's own widgets copy."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(osc52(text, Route.told(self.settings.profile.clipboard)))
 
     async def on_mount(self) -> None:
         """Starts what runs as long as the console."""

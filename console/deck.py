@@ -6,6 +6,7 @@ from console.live import Live
 from console.perform import Performer
 from console.places import Place
 from console.state import DeckState
+from console.taking import Taking
 from db.source import Job, RequestRow
 
 
@@ -14,6 +15,7 @@ class Deck(Protocol):
 
     live: Live
     performer: Performer
+    taking: Taking
 
     @property
     def deck_state(self) -> DeckState:

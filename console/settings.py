@@ -5,6 +5,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -31,6 +32,7 @@ class Profile(BaseModel):
     statement_timeout_s: float = Field(default=5.0, gt=0, le=600)
     frames_per_second: float = Field(default=10.0, ge=1, le=30)
     mouse: bool = True
+    clipboard: Literal["auto", "osc52", "tmux", "off"] = "auto"  # how rows are copied; auto: tmux inside of it
 
 
 class _File(BaseModel):

@@ -11,7 +11,7 @@ from db.source import (
     service_name,
     traffic_class,
 )
-from widgets.tone import Tone
+from widgets.tone import Tone, clean
 
 WIDE = 104  # from here on the traffic class and the termination state have room
 
@@ -37,3 +37,8 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     status = f"{row.status_code:>4} {kind.value:<12}"
     rest = f" {row.time_total:>6} {place} {path:<10} {row.termination_state or '--':<4} "
     return [(time, Tone.DIM), (status, tone), (rest, Tone.PLAIN), (what, tone)]
+
+
+def request_text(row: RequestRow, width: int) -> str:
+    """The same line as plain text, to be taken away. No client address is in it."""
+    return "".join(clean(text) for text, _ in request_line(row, width)).rstrip()

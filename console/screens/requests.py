@@ -1,6 +1,6 @@
 """The live request log."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from console.parts.account import Account
 from console.parts.log_feed import WINDOWS, LogFeed, after
 from console.parts.log_search import ERRORS, SLOW, LogSearch
 from console.parts.moments import parse_moment
-from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line
+from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line, request_text
 from console.places import Place
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
@@ -57,6 +57,9 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("a", "every_row", "Every row", show=False, id="requests.every_row", tooltip="Sample a busy log or not"),
         Binding("c", "customer", "Customer", show=False, id="requests.customer", tooltip="The customer of this row"),
         Binding("y", "key", "Key", show=False, id="requests.key", tooltip="The key of this row"),
+        Binding("o", "copy", "Copy", show=False, id="requests.copy", tooltip="Copy the marked rows, or this one"),
+        Binding("ctrl+d", "plain", "Plain lines", show=False, id="requests.plain",
+                tooltip="The lines in view on the normal screen, to be selected there"),
     ]  # fmt: skip
     DEFAULT_CSS = """
     RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
@@ -191,6 +194,17 @@ class RequestsScreen(DeckScreen[Batch]):
         row = self.log_view.cursor_row
         if row is not None and row.api_key_fp:
             self.go("key", str(row.api_key_fp))
+
+    def action_copy(self) -> None:
+        row = self.log_view.cursor_row
+        self.deck.taking.copy(self._as_text(self.log_view.marked_rows or ([] if row is None else [row])))
+
+    def action_plain(self) -> None:
+        title = WIDE_TITLE if self.size.width >= WIDE else TITLE
+        self.deck.taking.show([title, *self._as_text(self.log_view.visible_rows)])
+
+    def _as_text(self, rows: Iterable[RequestRow]) -> list[str]:
+        return [request_text(row, self.log_view.view.width - 1) for row in rows]
 
     def on_ring_log_opened(self, event: RingLog.Opened[Any]) -> None:
         event.stop()

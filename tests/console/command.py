@@ -222,6 +222,12 @@ class Terminal:
 
         until(shown, seconds, f"no {text!r} on the terminal: {self.seen[-2000:]!r}")
 
+    @property
+    def echoes(self) -> bool:
+        """Whether it shows what is typed, a line at a time, as a shell expects it."""
+        flags: int = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON and flags & termios.ISIG)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
