@@ -1,5 +1,7 @@
 """The seam: everything the console may ask or change, and the values it gets back. Suiftly today."""
 
+from collections.abc import Callable
+
 from db.audit import Actor, Audit, AuditRow
 from db.database import Database
 from db.jobs.history import JobHistory, JobRun
@@ -15,6 +17,9 @@ from db.suiftly.control import Control, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.explain import Explanation, explain, mask_ip
+from db.suiftly.export import Export, Exported, export
+from db.suiftly.export import Progress as ExportProgress
+from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.health import Check, State, health
 from db.suiftly.jobs import JOBS, rebaselined
 from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
@@ -54,6 +59,10 @@ __all__ = [
     "CustomerSearch",
     "Difference",
     "Explanation",
+    "Export",
+    "ExportFormat",
+    "ExportProgress",
+    "Exported",
     "FilterError",
     "History",
     "Job",
@@ -150,6 +159,10 @@ class Source:
     async def perform(self, operation: Operation, reason: str) -> Receipt:
         """Carries it out as this operator. Always returns a receipt."""
         return await perform(self.database, operation, actor=self.actor, reason=reason)
+
+    async def export(self, order: Export, tell: Callable[[ExportProgress], None]) -> Exported:
+        """Writes rows of the log to a file, as this operator."""
+        return await export(self.database, order, actor=self.actor, tell=tell)
 
     async def run_job(self, job: Job, *, dry_run: bool = False, tell: Tell | None = None) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
