@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from console.clipboard import Route, osc52
+from console.exporting import Exporter
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
@@ -25,6 +26,7 @@ from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
+from console.screens.export import ExportScreen
 from console.screens.help import HelpScreen
 from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
@@ -113,6 +115,7 @@ class OpsDeck(App[int]):
         self.performer = Performer(self, source, ConfirmScreen, self.live.changed.publish)
         self.start_job, self.stop_job = jobs.start, jobs.stop
         self.taking = Taking(self, settings.profile.clipboard)
+        self.exporter = Exporter(self, source, ExportScreen, self._export_told)
         self._history = History()
         self.set_reactive(
             OpsDeck.deck_state,
@@ -160,6 +163,9 @@ class OpsDeck(App[int]):
         )
         if self.is_running:  # the last answer may come while the console closes, when there is no screen
             self.screen.refresh_bindings()
+
+    def _export_told(self, text: str) -> None:
+        self.deck_state = replace(self.deck_state, exporting=text)
 
     # Going places
 

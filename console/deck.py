@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from console.exporting import Exporter
 from console.live import Live
 from console.perform import Performer
 from console.places import Place
@@ -16,6 +17,7 @@ class Deck(Protocol):
     live: Live
     performer: Performer
     taking: Taking
+    exporter: Exporter
 
     @property
     def deck_state(self) -> DeckState:

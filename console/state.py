@@ -20,6 +20,7 @@ class DeckState:
     control: SystemControl | None = None
     still_served: int = 0  # revoked keys that gateways still serve
     replica: str = ""  # what is wrong with it
+    exporting: str = ""  # how far an export is
 
     @property
     def may_write(self) -> bool:
@@ -42,6 +43,8 @@ class DeckState:
             items.append(Item(f"▲ {self.still_served} revoked key(s) served", Tone.BAD))
         if self.replica:
             items.append(Item(f"▲ {self.replica}", Tone.BAD))
+        if self.exporting:
+            items.append(Item(self.exporting, Tone.NOTICE))
         if self.control is not None:
             on = self.control.maintenance_mode
             items.append(

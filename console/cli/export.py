@@ -115,7 +115,8 @@ async def run_export(context: Context, options: Namespace) -> int:
             done = await source.export(order, narrator.tell)
         finally:
             narrator.end()
-    emit(to_json(done) if options.json else done.sentence)
+    operation = f"\noperation {done.operation_id}" if done.operation_id else ""
+    emit(to_json(done) if options.json else done.sentence + operation)
     return failures.DONE
 
 

@@ -1,7 +1,7 @@
 """The live request log."""
 
 from collections.abc import Coroutine, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line, re
 from console.places import Place
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
-from db.source import Batch, RequestFilter, RequestRow, Source, parse_request_filter
+from db.source import RETENTION, Batch, RequestFilter, RequestRow, Source, parse_request_filter
 from widgets.prompt import Prompt, typed
 from widgets.ring_log import RingLog
 from widgets.status_line import Item
@@ -60,6 +60,8 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("o", "copy", "Copy", show=False, id="requests.copy", tooltip="Copy the marked rows, or this one"),
         Binding("ctrl+d", "plain", "Plain lines", show=False, id="requests.plain",
                 tooltip="The lines in view on the normal screen, to be selected there"),
+        Binding("ctrl+o", "export", "Export", show=False, id="requests.export",
+                tooltip="Write what is held here, or the window, to a file; again: stop"),
     ]  # fmt: skip
     DEFAULT_CSS = """
     RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
@@ -202,6 +204,16 @@ class RequestsScreen(DeckScreen[Batch]):
     def action_plain(self) -> None:
         title = WIDE_TITLE if self.size.width >= WIDE else TITLE
         self.deck.taking.show([title, *self._as_text(self.log_view.visible_rows)])
+
+    def action_export(self) -> None:
+        times = [row.timestamp for row in self.log_view.rows]
+        if not times:
+            self.notify("There is no row to export.", timeout=5)
+            return
+        start, end, window = min(times), max(times) + timedelta(microseconds=1), self.feed.window
+        if self._past is None and window is not WINDOWS[0]:  # of a window the newest rows are read first
+            start = min(start, end - (window.length or RETENTION))
+        self.deck.exporter.start(self.feed.wanted, start, end)
 
     def _as_text(self, rows: Iterable[RequestRow]) -> list[str]:
         return [request_text(row, self.log_view.view.width - 1) for row in rows]

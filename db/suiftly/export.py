@@ -75,10 +75,14 @@ class Exported:
 
     @property
     def sentence(self) -> str:
-        """All of it in words."""
+        """All of it in words; the number in the record by its beginning."""
         count = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         names = "customers and keys are pseudonyms that only this file shares" if self.identities != "as logged" else ""
-        record = f"not on record: {self.not_on_record}" if self.not_on_record else f"on record as {self.operation_id}"
+        record = (
+            f"not on record: {self.not_on_record}"
+            if self.not_on_record
+            else f"on record as {str(self.operation_id)[:8]}"
+        )
         told = (f"{count} in {self.path}", f"client addresses are {self.client_addresses}", names, record)
         return "; ".join(part for part in told if part)
 

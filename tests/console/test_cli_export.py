@@ -32,6 +32,7 @@ def test_it_writes_what_tail_prints_and_tells_how(log: str, tmp_path: Path) -> N
         result = opsdeck(log, "export", str(tmp_path / name), "--customer", str(CUSTOMER), *more)
         assert result.code == 0, result
         assert f"4 rows in {tmp_path / name}; client addresses are masked; on record as" in result.out
+        assert f"\noperation {audit_rows(log)[-1]['operation_id']}\n" in result.out
         assert result.err == ""
     printed = opsdeck(log, "tail", "--no-follow", "--customer", str(CUSTOMER), "--format", "json").lines
     assert json.loads((tmp_path / "b.json").read_text()) == printed
