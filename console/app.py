@@ -204,7 +204,7 @@ class OpsDeck(App[int]):
 
     def explain(self, row: RequestRow) -> None:
         """Opens one request in words; a link in it is followed."""
-        self.push_screen(RequestScreen(row), self._follow)
+        self.push_screen(RequestScreen(self.source, row), self._follow)
 
     async def _follow(self, place: Place | None) -> None:
         if place is not None:

@@ -23,11 +23,22 @@ class Performer:
         self._confirm = confirm
         self._changed = changed
 
-    def start(self, operation: Operation, blast_radius: BlastRadius | None = None) -> None:
-        """Asks the operator and carries the operation out. `blast_radius` fills the dialog when it is known."""
-        self._app.run_worker(self._run(operation, blast_radius), group="operations", exclusive=False)
+    def start(
+        self,
+        operation: Operation,
+        blast_radius: BlastRadius | None = None,
+        *,
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Asks the operator and carries the operation out; `done` is called once that was read back.
 
-    async def _run(self, operation: Operation, blast_radius: BlastRadius | None) -> None:
+        `blast_radius` fills the dialog when it is known.
+        """
+        self._app.run_worker(self._run(operation, blast_radius, done), group="operations", exclusive=False)
+
+    async def _run(
+        self, operation: Operation, blast_radius: BlastRadius | None, done: Callable[[], None] | None
+    ) -> None:
         try:
             preview = await self._source.preview(operation)
         except DatabaseError as error:
@@ -42,6 +53,8 @@ class Performer:
         receipt = await self._source.perform(operation.at_version(preview.version), reason)
         self._changed(operation.topic)
         self._tell(preview.title, receipt)
+        if receipt.done and done is not None:
+            done()
 
     def _tell(self, title: str, receipt: Receipt) -> None:
         if receipt.outcome is Outcome.DONE:

@@ -26,6 +26,7 @@ from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_lik
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
+from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
@@ -79,6 +80,7 @@ __all__ = [
     "RequestFilter",
     "RequestRow",
     "ResumeCustomer",
+    "RevealAddress",
     "RevokeKeys",
     "SimulationProgress",
     "Source",

@@ -42,3 +42,13 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
 def request_text(row: RequestRow, width: int) -> str:
     """The same line as plain text, to be taken away. No client address is in it."""
     return "".join(clean(text) for text, _ in request_line(row, width)).rstrip()
+
+
+def neighbour_text(row: RequestRow) -> str:
+    """A line for a list of requests of one customer."""
+    at = row.timestamp.astimezone(UTC)
+    times = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {row.status_code:>4} {row.time_total:>6} ms"
+    key = format_fingerprint(row.api_key_fp) if row.api_key_fp else "-"
+    place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {key:<10}"
+    what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
+    return clean(f"{times} {place} {row.path_prefix or '-':<10} {what}").rstrip()

@@ -30,10 +30,18 @@ _OLDEST: LiteralString = " ORDER BY timestamp FETCH FIRST %(limit)s ROWS WITH TI
 
 _SAMPLE: LiteralString = " AND (status_code < 100 OR status_code >= 400 OR random() < %(share)s)"
 
+_CUSTOMER: LiteralString = _SELECT + "customer_id = %(customer)s AND "
+_NEIGHBOURS: LiteralString = (
+    "(" + _CUSTOMER + "timestamp BETWEEN %(first)s AND %(at)s ORDER BY timestamp DESC LIMIT %(limit)s) UNION ALL ("
+    + _CUSTOMER + "timestamp > %(at)s AND timestamp <= %(last)s ORDER BY timestamp LIMIT %(limit)s)"
+)  # fmt: skip
+
 _FIRST_WINDOW = timedelta(seconds=5)
 _WIDEST_WINDOW = timedelta(hours=1)
 _FAST_CLOCK = timedelta(minutes=5)  # gateways whose clock is ahead write rows of the near future
 _FORWARD_PAGE = 10_000  # rows of one query
+_AROUND = timedelta(seconds=5)
+_AROUND_S = 2.0
 _SEARCH_S = 10.0  # for each window of a search
 _CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
 RETENTION = timedelta(days=2)
@@ -196,6 +204,22 @@ class Requests:
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             end = await _database_time(connection) + _FAST_CLOCK
             return await _forth(connection, wanted.where(), moment, end, limit=limit)
+
+    async def around(self, row: RequestRow, *, each_side: int = 10) -> list[RequestRow]:
+        """The customer's requests within 5 s, nearest first to count and oldest first to read, the row among them."""
+        bounds = {
+            "customer": row.customer_id,
+            "first": row.timestamp - _AROUND,
+            "at": row.timestamp,
+            "last": row.timestamp + _AROUND,
+            "limit": each_side,
+        }
+        async with self._database.reading(_AROUND_S, may_lag=True) as connection:
+            reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
+            await reader.execute(_NEIGHBOURS, bounds)
+            rows = await reader.fetchall()
+        # Where a crowd shares its instant the row itself may not be among those that were taken.
+        return sorted(rows if row in rows else [*rows, row], key=itemgetter(0))
 
     async def nearest(
         self, wanted: RequestFilter, sought: RequestFilter, moment: datetime, *, newer: bool

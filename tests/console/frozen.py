@@ -263,6 +263,9 @@ class _Requests(Requests):
     ) -> History:
         return History([], moment, complete=True)
 
+    async def around(self, row: RequestRow, *, each_side: int = 10) -> list[RequestRow]:
+        return [other for other in requests() if other.customer_id == row.customer_id][-each_side:]
+
 
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
