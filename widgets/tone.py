@@ -113,6 +113,8 @@ def inked(spans: Iterable[tuple[str, Tone]], width: int, palette: Palette) -> St
             text = set_cell_size(text, left)
             text += " " * (left - cell_len(text))  # where half a wide character would have stood
             cells = left
+        if not text:
+            continue
         left -= cells
         if next_tone is not tone and pending:
             segments.append(Segment(pending, palette.tones[tone]))

@@ -54,6 +54,10 @@ async def test_inked_joins_neighbours_of_one_tone_and_fills_the_line() -> None:
     assert inked(spans, 3, palette).text == "abc"
     assert inked([], 4, palette).text == "    "
     assert inked(spans, 0, palette).text == ""
+    # An empty span changes nothing, not even the tone of the blank end.
+    assert list(inked([("a", Tone.PLAIN), ("", Tone.BAD), ("b", Tone.PLAIN), ("", Tone.GOOD)], 4, palette)) == [
+        *inked([("ab", Tone.PLAIN)], 4, palette)
+    ]
 
 
 @pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark", "ansi-light"])
