@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Event, Paste
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -38,6 +40,7 @@ from console.settings import Settings
 from console.state import DeckState
 from console.taking import Taking
 from console.vitals import Vitals
+from console.wire import ThriftyDriver
 from console.working import JobStarter
 from db.errors import DatabaseError
 from db.source import RequestRow, Source
@@ -126,6 +129,11 @@ class OpsDeck(App[int]):
 
     def _open(self, kind: str) -> Screen[Any]:
         return _SCREENS[kind](self.source, Place(kind))
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's for terminals is made sparing; one that `TEXTUAL_DRIVER` names stays what it is."""
+        driver = super().get_driver_class()
+        return ThriftyDriver if driver is LinuxDriver else driver
 
     async def run_until_quit(self) -> int:
         """Runs until the operator leaves or the terminal goes away. Returns the exit code."""
