@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.css.query import DOMQuery
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Event, Paste
@@ -40,11 +41,12 @@ from console.settings import Settings
 from console.state import DeckState
 from console.taking import Taking
 from console.vitals import Vitals
-from console.wire import ThriftyDriver
+from console.wire import CURSOR_QUERY, ThriftyDriver
 from console.working import JobStarter
 from db.errors import DatabaseError
 from db.source import RequestRow, Source
 from widgets.prompt import Prompt, typed
+from widgets.ring_pane import RingPane
 
 _SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
     "overview": OverviewScreen,
@@ -154,6 +156,18 @@ class OpsDeck(App[int]):
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(osc52(text, Route.told(self.settings.profile.clipboard)))
+
+    def on_ring_pane_painted(self, event: RingPane.Painted) -> None:
+        """Has the terminal reply behind the frame: it replies when the frame has arrived and is drawn."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(CURSOR_QUERY)
+            event.pane.asked()
+
+    def on_cursor_position(self) -> None:
+        """That reply; where the cursor is does not matter."""
+        panes: DOMQuery[RingPane[Any]] = self.screen.query(RingPane)
+        for pane in panes:
+            pane.answered()
 
     async def on_mount(self) -> None:
         """Starts what runs as long as the console."""

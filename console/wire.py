@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from textual.drivers.linux_driver import LinuxDriver
 
+CURSOR_QUERY = "\x1b[6n"
+"""Where is the cursor? Terminals reply in the order they are written to."""
+
 # A style, or what is the same in every style: the cursor's way to a place, the end of a line.
 _PIECE = re.compile(r"\x1b\[(?P<style>[\d;]*)m|\x1b\[\d+;\d+H|\r?\n")
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, clamp
+from textual.geometry import clamp
 from textual.message import Message
 
+from widgets.pace import Pace
 from widgets.ring import Note, Ring
 from widgets.ring_pane import RingPane
 from widgets.tone import Spans
@@ -17,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class RingLog(RingPane[Row]):
-    """The newest rows at the bottom, at most `capacity` of them, painted at most `frames_per_second` times a second.
+    """The newest rows at the bottom, at most `capacity` of them, painted at a `pace`.
 
     `format_row(row, width)` is asked for visible rows only and answers with spans of text; what exceeds `width`
     cells is cropped and control characters become "·". All methods belong to the event loop's thread.
@@ -69,12 +70,12 @@ class RingLog(RingPane[Row]):
         self,
         format_row: Callable[[Row, int], Spans],
         capacity: int = 50_000,
-        frames_per_second: float = 10,
+        pace: Pace | None = None,
         *,
         id: str | None = None,  # noqa: A002
         classes: str | None = None,
     ) -> None:
-        super().__init__(format_row, capacity, frames_per_second, id, classes)
+        super().__init__(format_row, capacity, pace or Pace(), id, classes)
         self._top_told = False
         self._end_told = False
         self._detached = False
@@ -100,7 +101,7 @@ class RingLog(RingPane[Row]):
         self._cursor = clamp(ring.first + len(older), ring.first, max(ring.first, ring.end - 1))
         self._settle(self._cursor - self.view.height // 3)
         self._behind = 0
-        self.refresh()
+        self._repaint()
 
     def prepend(self, rows: Sequence[Row]) -> None:
         """Add older rows, oldest first; the lines in view stay. Beyond capacity a paused log forgets its newest
@@ -130,7 +131,7 @@ class RingLog(RingPane[Row]):
         """Write all rows anew, as when a mask is lifted."""
         self._format_row = format_row
         self._strips.clear()
-        self.refresh()
+        self._repaint()
 
     def pause(self) -> None:
         """Stand still at what is on the screen."""
@@ -218,7 +219,7 @@ class RingLog(RingPane[Row]):
             number = self._cursor_number
             self.pause()
             self._marked ^= {number}
-            self.refresh(Region(0, number - self._top, self.view.width, 1))
+            self._repaint()
 
     def action_to_mark(self, step: int) -> None:
         at = self._cursor_number
@@ -257,10 +258,7 @@ class RingLog(RingPane[Row]):
         self._cursor = clamp(cursor, ring.first, ring.end - 1)
         self._settle(top)
         stayed = before == (self._top, self._cursor)
-        if before[0] == self._top:
-            self.refresh(*(Region(0, n - self._top, self.view.width, 1) for n in {before[1], self._cursor}))
-        else:
-            self.refresh()
+        self._repaint()
         if down and self._cursor == ring.end - 1:
             # One wheel turn at the end must not ask the owner for a reload at each of its notches.
             if self._detached:
@@ -289,4 +287,4 @@ class RingLog(RingPane[Row]):
         self._cursor = self._shown_end - 1
         self.post_message(self.FollowChanged(following))
         self._settle(self._top)
-        self.refresh()
+        self._repaint()

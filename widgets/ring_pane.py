@@ -1,16 +1,19 @@
-"""The painting half of the log: a window over a ring, so many frames a second, none while nothing changes."""
+"""The painting half of the log: a window over a ring, painted at a pace, and only the lines that changed."""
 
 from collections.abc import Callable
-from time import monotonic
-from typing import ClassVar, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
 from textual.cache import LRUCache
 from textual.geometry import Region, clamp
+from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
+from textual.timer import Timer
 
 from widgets.line_view import LineView
+from widgets.pace import Pace
 from widgets.ring import Note, Ring
 from widgets.tone import Spans, Tone, inked
 
@@ -26,26 +29,45 @@ class RingPane(LineView, Generic[Row]):
     following: reactive[bool] = reactive(True, init=False, repaint=False)
     """To watch. To change it call `pause()` or `resume()` of the log."""
 
+    @dataclass
+    class Painted(Message):
+        """Posted behind each frame while the pane wants to know when the terminal has it. Who can ask the terminal
+        calls `asked()` and, with the reply, `answered()`."""
+
+        pane: "RingPane[Any]"
+
     def __init__(
         self,
         format_row: Callable[[Row, int], Spans],
         capacity: int,
-        frames_per_second: float,
+        pace: Pace,
         id: str | None,  # noqa: A002
         classes: str | None,
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._format_row = format_row
         self._ring: Ring[Row] = Ring(capacity)
-        self._frame_seconds = 1 / frames_per_second
-        self._frame_due = False
-        self._painted_at = 0.0
+        self._pace = pace
+        self._due: Timer | None = None
         self._origin = 0  # number of the line at the top of Textual's scroll space, as of the last frame
         self._shown_end = 0  # number after the last line of that scroll space
         self._cursor = 0
         self._behind = 0
         self._marked: set[int] = set()
         self._strips: LRUCache[int, Strip] = LRUCache(512)
+        self._painted: dict[int, Strip] = {}  # by line of the view
+
+    def asked(self) -> None:
+        """The terminal was asked to reply when the frame has arrived there."""
+        self._pace.asked()
+
+    def answered(self) -> None:
+        """The terminal replied."""
+        self._pace.answered()
+        if self._due is not None:
+            self._due.stop()
+            self._due = None
+            self._wake()
 
     def on_mount(self) -> None:
         self._wake()
@@ -74,21 +96,39 @@ class RingPane(LineView, Generic[Row]):
         return f" {state} · end follows "
 
     def _wake(self) -> None:
-        if not self._frame_due and self.is_mounted:
-            self._frame_due = True
-            self.set_timer(max(0.001, self._painted_at + self._frame_seconds - monotonic()), self._frame)
+        if self._due is None and self.is_mounted:
+            self._due = self.set_timer(max(0.001, self._pace.wait), self._frame)
 
     def _frame(self) -> None:
-        self._frame_due = False
-        self._painted_at = monotonic()
-        top, height = self._top, self.view.height
-        full = self._shown_end >= top + height
-        self._settle(top)
-        if self.following or self._top != top or not full:
-            self.refresh()
-        else:  # a reader's lines stand still: only the count of new rows changes
-            width = min(len(self._pill), self.view.width)
-            self.refresh(Region(self.view.width - width, height - 1, width, 1))
+        self._due = None
+        if self._pace.wait > 0:  # as when the terminal was asked after the timer had been set
+            self._wake()
+            return
+        self._settle(self._top)
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Have the lines painted that look different now, up to where they have text or had it.
+
+        A blank end is a third of a line, and the scrollbar, which `refresh()` alone repaints, another sixth.
+        """
+        whole, height = self.view
+        changed: list[Region] = []
+        for y in range(height if whole else 0):
+            line, before = self._line(y), self._painted.get(y)
+            if line != before:
+                width = max(self._text_width(line), whole if before is None else self._text_width(before))
+                changed.append(Region(0, y, width, 1))
+        if changed:
+            self.refresh(*changed)
+            self._pace.painted(len(changed))
+            if self._pace.asks:
+                self.call_after_refresh(self.post_message, self.Painted(self))
+
+    def _text_width(self, line: Strip) -> int:
+        *_, last = line
+        blank = len(last.text) - len(last.text.rstrip(" ")) if last.style == self.palette.base else 0
+        return line.cell_length - blank
 
     def _settle(self, top: int) -> None:
         """Fit Textual's scroll space to the ring, with line `top` first in view, or the newest last."""
@@ -101,6 +141,10 @@ class RingPane(LineView, Generic[Row]):
         self.fit_scroll(len(ring.lines), y)
 
     def render_line(self, y: int) -> Strip:
+        line = self._painted[y] = self._line(y)
+        return line
+
+    def _line(self, y: int) -> Strip:
         width, number = self.view.width, self._top + y
         strip = self._strip(number, width)
         if number in self._marked and width:

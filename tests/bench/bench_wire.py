@@ -234,7 +234,10 @@ def peers(arguments: argparse.Namespace, lines: list[str], folder: Path, table: 
 
 
 def keys(dsn: str, seconds: float) -> None:
-    """How soon a key shows: `k` pauses, `end` follows again, at moments that know nothing of the frames."""
+    """How soon a key shows: `k` pauses, `end` follows again, at moments that know nothing of the frames.
+
+    The first is seen by what the log says then, the second by a line in its middle: while it pauses none is written.
+    """
     print(f"\n| link, {RATE:,} rows/s | key p50 / p95 ms | keys | KB/s | frames/s | most in flight KB |")
     print("|---|---:|---:|---:|---:|---:|", flush=True)
     for name, (link, answers) in _LINKS.items():
@@ -243,7 +246,7 @@ def keys(dsn: str, seconds: float) -> None:
             terminal.begin()
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                for key, sign in ((b"k", b"end follows"), (b"\x1b[F", b" following ")):
+                for key, sign in ((b"k", b"end follows"), (b"\x1b[F", b"\x1b[20;1H")):
                     terminal.run(random.uniform(0.3, 0.8))
                     seen = Seen(sign)
                     terminal.listen = seen.hear

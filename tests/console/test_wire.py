@@ -1,6 +1,7 @@
-"""Fewer bytes, the same picture."""
+"""Fewer bytes, the same picture; and a terminal that is asked whether it keeps up."""
 
 import re
+from time import sleep
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from rich.color import ColorSystem
 from rich.style import Style
 
-from console.wire import sparing
-from tests.console.command import terminal
+from console.wire import CURSOR_QUERY, sparing
+from tests.console.command import Terminal, terminal
+from tests.db.seed import add_request
 
 _STYLE = re.compile(r"\x1b\[([\d;]*)m")
 _COLOURS = ["default", "red", "bright_blue", "color(200)", "#102030", "#d5d9de"]
@@ -23,7 +25,7 @@ _STYLES = st.builds(
     reverse=st.booleans() | st.none(),
     underline=st.booleans() | st.none(),
 )
-_BETWEEN = st.sampled_from(["", "", "\r\n\x1b[5;1H", "\n\x1b[12;120H", "\x1b[?2026h", "\x1b[6n"])
+_BETWEEN = st.sampled_from(["", "", "\r\n\x1b[5;1H", "\n\x1b[12;120H", "\x1b[?2026h", CURSOR_QUERY])
 
 
 def picture(data: str) -> list[tuple[str, tuple[Any, ...]]]:
@@ -78,7 +80,7 @@ def test_only_what_differs_is_named() -> None:
     assert sparing(rows) == f"{time}12:00 \x1b[38;2;9;9;9m200\r\n\x1b[5;1H404\x1b[0m"
 
 
-@pytest.mark.parametrize("data", ["", "\x1b[?1049h", "\x1b]52;c;aGk=\a", "plain", "\x1b[6n"])
+@pytest.mark.parametrize("data", ["", "\x1b[?1049h", "\x1b]52;c;aGk=\a", "plain", CURSOR_QUERY])
 def test_what_has_no_style_passes(data: str) -> None:
     assert sparing(data) == data
 
@@ -87,3 +89,30 @@ def test_no_style_is_ended_only_to_begin_the_next(business: str) -> None:
     with terminal(business) as screen:
         screen.wait_for("connected")
         assert not re.search(r"\x1b\[0m\x1b\[[\d;]+m", screen.seen)
+
+
+def watch_rows(screen: Terminal, dsn: str, seconds: float, *, replies: bool) -> None:
+    """Opens the log and writes a row every 0.3 s."""
+    screen.wait_for("connected")
+    screen.type("4")
+    screen.wait_for("following")
+    replied = 0
+    for number in range(round(seconds / 0.3)):
+        add_request(dsn, path_prefix=f"row{number}!")
+        sleep(0.3)
+        while replies and replied < screen.seen.count(CURSOR_QUERY):
+            screen.type("\x1b[1;1R")
+            replied += 1
+    screen.wait_for(f"row{number}!", 3)
+
+
+def test_a_terminal_that_replies_is_asked_behind_every_frame(business: str) -> None:
+    with terminal(business) as screen:
+        watch_rows(screen, business, 3, replies=True)
+        assert 4 <= screen.seen.count(CURSOR_QUERY) <= 10
+
+
+def test_a_terminal_that_never_replies_is_asked_twice_and_shows_every_row(business: str) -> None:
+    with terminal(business) as screen:
+        watch_rows(screen, business, 6, replies=False)
+        assert screen.seen.count(CURSOR_QUERY) == 2

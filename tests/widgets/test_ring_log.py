@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from widgets.pace import Pace
 from widgets.ring_log import RingLog
 from widgets.tone import Spans, Tone
 
@@ -32,7 +33,7 @@ class LogApp(App[None]):
         super().__init__()
         self.heard: list[Message] = []
         self.formatted: list[int] = []
-        self.log_view = CountedLog(self.write, capacity, frames_per_second)
+        self.log_view = CountedLog(self.write, capacity, Pace(frames_per_second, lines_per_second=1e9))
 
     def write(self, row: int, width: int) -> Spans:
         self.formatted.append(row)
@@ -411,8 +412,8 @@ async def test_at_most_one_repaint_per_frame() -> None:
         await pilot.pause(0.15)
         before = app.log_view.painted
         began = perf_counter()
-        for _ in range(20):
-            app.log_view.extend(range(100))
+        for n in range(20):
+            app.log_view.extend(range(n * 100, n * 100 + 100))
             await pilot.pause(0.01)
         frames = (app.log_view.painted - before) / HEIGHT
         assert 1 <= frames <= (perf_counter() - began) * 10 + 1

@@ -21,7 +21,7 @@ class LineApp(App[None]):
 
 
 async def test_numbers_alone_are_painted_once_a_second_and_the_last_one_stays() -> None:
-    driver = recorder(replies=False)
+    driver = recorder()
     app = LineApp(driver)
     async with app.run_test(headless=False, size=(60, 3)) as pilot:
         app.tell(1)
@@ -38,7 +38,7 @@ async def test_numbers_alone_are_painted_once_a_second_and_the_last_one_stays() 
 
 
 async def test_what_it_means_changes_at_once() -> None:
-    driver = recorder(replies=False)
+    driver = recorder()
     app = LineApp(driver)
     async with app.run_test(headless=False, size=(60, 3)) as pilot:
         app.tell(1)
