@@ -54,14 +54,21 @@ def recognised(text: str) -> tuple[Place, ...]:
 
 
 def hide_key(word: str) -> str:
-    """A full key, also behind `name:`, as its fingerprint, anything else as it is: keys never reach the screen."""
-    name, colon, value = word.rpartition(":")
-    return name + colon + format_fingerprint(parse_fingerprint(value)) if looks_like_key(value) else word
+    """A full key, also behind `name:` or beside others, as its fingerprint; anything else as it is.
+
+    Keys never reach the screen.
+    """
+    name, colon, values = word.rpartition(":")
+    return name + colon + ",".join(map(_fingerprint_of, values.split(",")))
+
+
+def _fingerprint_of(value: str) -> str:
+    return format_fingerprint(parse_fingerprint(value)) if looks_like_key(value) else value
 
 
 def may_be_key(word: str) -> bool:
     """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped."""
-    return begins_like_key(word.rpartition(":")[2])
+    return any(begins_like_key(value) for value in word.rpartition(":")[2].split(","))
 
 
 def parse_command(text: str) -> Place:
@@ -69,7 +76,7 @@ def parse_command(text: str) -> Place:
 
     Raises ValueError with one sentence that names the word and the nearest command.
     """
-    if any(may_be_key(word) and hide_key(word) == word for word in text.split()):
+    if any(may_be_key(hide_key(word)) for word in text.split()):
         raise ValueError("this begins like a key but is none; keys have 37 characters, the letters in upper case")
     word, _, rest = text.strip().partition(" ")
     name = _ALIASES.get(word.lower(), word.lower())

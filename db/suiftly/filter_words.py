@@ -42,8 +42,8 @@ def read(name: str, text: str, services: ServiceCodes) -> object:
     if not value:
         raise FilterError(f"{name}: needs a value, such as {name}:{EXAMPLES[name]}")
     readers: dict[str, Callable[[str], object]] = {
-        "customer": _customer,
-        "key": _key,
+        "customer": partial(_several, _customer),
+        "key": partial(_several, _key),
         "status": _statuses,
         "class": _classes,
         "event": partial(_each, codes.event_code),
@@ -81,6 +81,10 @@ def shown(word: str) -> str:
     return text if len(text) <= 16 and not begins_like_key(text) else f"{text[:4]}…"
 
 
+def _several(read: Callable[[str], int], text: str) -> tuple[int, ...]:
+    return tuple(read(part.strip()) for part in text.split(","))
+
+
 def _each(read: Callable[[str], int], text: str) -> tuple[int, ...]:
     try:
         return tuple(read(part) for part in text.split(","))
@@ -89,12 +93,14 @@ def _each(read: Callable[[str], int], text: str) -> tuple[int, ...]:
 
 
 def _customer(text: str) -> int:
+    if text.lower() == "none":
+        return 0
     if re.fullmatch(r"-?[0-9]{1,10}|0[xX][0-9a-fA-F]{1,8}", text):
         # Databases with a signed column show the upper half of the ids negative.
         value = int(text, 16) if text[:2].lower() == "0x" else int(text)
         if -(2**31) <= value <= 2**32 - 1 and value != 0:
             return value & 0xFFFF_FFFF
-    raise FilterError("customer: give an id from 1 to 4294967295, in decimal or 0x hex")
+    raise FilterError("customer: give an id from 1 to 4294967295, in decimal or 0x hex, or none")
 
 
 def _key(text: str) -> int:

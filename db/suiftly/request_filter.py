@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from db.suiftly import codes
 from db.suiftly.codes import HEAD_2026, TRAFFIC_CLASS_SQL, ServiceCodes, TrafficClass
@@ -24,11 +24,17 @@ _PATH_SQL: Final[LiteralString] = (
     "(starts_with(ltrim(path_prefix, '/'), %(f_path)s::text)"
     " OR (length(path_prefix) >= 10 AND starts_with(%(f_path)s::text, ltrim(path_prefix, '/'))))"
 )
-# Name -> (condition, its NULL-safe opposite). Only customer_id and path_prefix can be NULL. `customer_id =` stands
-# bare so that the index (customer_id, timestamp) serves it.
+# Customers stand bare so that the index (customer_id, timestamp) serves them, and one of them with `=`, whose rows the
+# index has in order of time.
+_ONE_CUSTOMER: Final[LiteralString] = "customer_id = (%(f_customer)s::int8[])[1]"
+_CUSTOMERS: Final[LiteralString] = "customer_id = ANY(%(f_customer)s::int8[])"
+# Name -> (condition, its NULL-safe opposite). Only customer_id and path_prefix can be NULL.
 _SQL: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
-    "customer": ("customer_id = %(f_customer)s", "customer_id IS DISTINCT FROM %(f_customer)s"),
-    "key": ("api_key_fp = %(f_key)s", "api_key_fp <> %(f_key)s"),
+    "customer": (
+        "coalesce(customer_id, 0) = ANY(%(f_customer)s::int8[])",
+        "coalesce(customer_id, 0) <> ALL(%(f_customer)s::int8[])",
+    ),
+    "key": ("api_key_fp = ANY(%(f_key)s::int8[])", "api_key_fp <> ALL(%(f_key)s::int8[])"),
     "status": (
         "status_code::int4 <@ %(f_status)s::int4multirange",
         "NOT status_code::int4 <@ %(f_status)s::int4multirange",
@@ -49,13 +55,14 @@ class RequestFilter:
     """What a row must meet: every field that is set, or its opposite when its name is in `negated`.
 
     None and () mean "not asked". Tuples are alternatives, kept sorted and without repeats, so equal questions are
-    equal values. `status` holds inclusive ranges, -1 being "no answer was sent"; `key` is an unsigned fingerprint, 0
-    for requests without a key; `ip` is an address or network in canonical text; `path` has no leading slash;
-    `slower_than` is milliseconds of `time_total`, exclusive. `negated` holds words of NAMES, never slower-than.
+    equal values. `customer` holds ids, 0 for requests of no known customer; `key` unsigned fingerprints, 0 for requests
+    without a key; `status` inclusive ranges, -1 being "no answer was sent"; `ip` is an address or network in canonical
+    text; `path` has no leading slash; `slower_than` is milliseconds of `time_total`, exclusive. `negated` holds words
+    of NAMES, never slower-than.
     """
 
-    customer: int | None = None
-    key: int | None = None
+    customer: tuple[int, ...] = ()
+    key: tuple[int, ...] = ()
     status: tuple[tuple[int, int], ...] = ()
     traffic_class: tuple[TrafficClass, ...] = ()
     event: tuple[int, ...] = ()
@@ -71,15 +78,15 @@ class RequestFilter:
         if not self.negated <= set(NAMES) - {"slower-than"}:
             raise FilterError(f"negated: only these can be: {', '.join(NAMES[:-1])}")
         object.__setattr__(self, "status", _merged(self.status))
-        for name in ("traffic_class", "event", "service", "network", "server"):
+        for name in ("customer", "key", "traffic_class", "event", "service", "network", "server"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
         object.__setattr__(self, "negated", self.negated & self._values().keys())
 
     def chips(self, services: ServiceCodes = HEAD_2026) -> tuple[str, ...]:
         """Canonical words in fixed order; `parse(" ".join(chips))` gives this filter again."""
         words: dict[str, str] = {
-            "customer": str(self.customer),
-            "key": format_fingerprint(self.key) if self.key else "none",
+            "customer": ",".join(str(id_) if id_ else "none" for id_ in self.customer),
+            "key": ",".join(format_fingerprint(key) if key else "none" for key in self.key),
             "status": ",".join(map(status_word, self.status)),
             "class": ",".join(self.traffic_class),
             "event": ",".join(codes.event(code).word for code in self.event),
@@ -101,6 +108,8 @@ class RequestFilter:
         fragments: list[LiteralString] = []
         for name in values:
             positive, negative = _SQL[name]
+            if name == "customer" and 0 not in self.customer:
+                positive = _ONE_CUSTOMER if len(self.customer) == 1 else _CUSTOMERS
             fragments.append(negative if name in self.negated else positive)
         parameters = {f"{prefix}{name.replace('-', '_')}": value for name, value in values.items()}
         return " AND ".join(fragments).replace("%(f_", "%(" + prefix) or "true", parameters
@@ -109,12 +118,35 @@ class RequestFilter:
         """The same question as where(), asked of a row in memory."""
         return all(self._meets(name, row) != (name in self.negated) for name in self._values())
 
+    def only(self, name: str, value: int | str) -> "RequestFilter":
+        """Of the requests this filter lets through those with that one value, a status being a code."""
+        fields = {_field(name): value if name == "path" else _one(name, value)}
+        return replace(self, **fields, negated=self.negated - {name})
+
+    def without(self, name: str, value: int | str) -> "RequestFilter":
+        """Of the requests this filter lets through those without that value.
+
+        Raises FilterError where no filter says so: one path can be excluded, and something has to be left.
+        """
+        field = _field(name)
+        held: Any = getattr(self, field)
+        if not held:
+            return replace(self.only(name, value), negated=self.negated | {name})
+        if name == "path":
+            raise FilterError("path: there is one in the filter already, and it takes no second")
+        if name in self.negated:
+            return replace(self, **{field: (*held, *_one(name, value))})
+        left = _less(held, int(value)) if name == "status" else tuple(other for other in held if other != value)
+        if not left:
+            raise FilterError(f"{name}: nothing would be left")
+        return replace(self, **{field: left})
+
     def _values(self) -> dict[str, object]:
         """What is asked, by name in fixed order, as a parameter for SQL."""
         ranges = ",".join(f"[{low},{high}]" for low, high in self.status)
         values: dict[str, object] = {
-            "customer": self.customer,
-            "key": self.key,
+            "customer": list(self.customer) or None,
+            "key": list(self.key) or None,
             "status": f"{{{ranges}}}" if ranges else None,
             "class": [wanted.value for wanted in self.traffic_class] or None,
             "event": list(self.event) or None,
@@ -131,9 +163,9 @@ class RequestFilter:
     def _meets(self, name: str, row: RequestRow) -> bool:  # noqa: PLR0911 - one line per filter reads best
         match name:
             case "customer":
-                return row.customer_id == self.customer
+                return (row.customer_id or 0) in self.customer
             case "key":
-                return row.api_key_fp == self.key
+                return row.api_key_fp in self.key
             case "status":
                 return any(low <= row.status_code <= high for low, high in self.status)
             case "class":
@@ -191,9 +223,12 @@ def _build(found: Mapping[str, tuple[str, bool]], services: ServiceCodes) -> Req
     for name, (value, negated) in found.items():
         if negated and name == "slower-than":
             raise FilterError("slower-than: cannot be negated; leave the ! out")
-        field = "traffic_class" if name == "class" else name.replace("-", "_")
-        fields[field] = read(name, value, services)
+        fields[_field(name)] = read(name, value, services)
     return replace(RequestFilter(), **fields, negated=frozenset(name for name in found if found[name][1]))
+
+
+def _field(name: str) -> str:
+    return "traffic_class" if name == "class" else name.replace("-", "_")
 
 
 def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -204,6 +239,19 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         else:
             merged.append((low, high))
     return tuple(merged)
+
+
+def _one(name: str, value: int | str) -> tuple[object, ...]:
+    """The field of a filter that asks for one value."""
+    if name == "status":
+        return ((value, value),)
+    return (TrafficClass(value),) if name == "class" else (value,)
+
+
+def _less(ranges: Iterable[tuple[int, int]], code: int) -> tuple[tuple[int, int], ...]:
+    """Ranges without one code."""
+    parts = [part for low, high in ranges for part in ((low, min(high, code - 1)), (max(low, code + 1), high))]
+    return tuple((low, high) for low, high in parts if low <= high)
 
 
 def _within(address: str, network: str) -> bool:

@@ -30,8 +30,8 @@ _BY_CLASS = (
 )
 FILTERS = (
     ("all", EVERYTHING),
-    ("a big customer", RequestFilter(customer=1)),
-    ("a small customer", RequestFilter(customer=7001)),
+    ("a big customer", RequestFilter(customer=(1,))),
+    ("a small customer", RequestFilter(customer=(7001,))),
     ("event 31 (1 in 10,000)", RequestFilter(event=(31,))),
 )
 

@@ -69,10 +69,12 @@ def test_only_a_whole_key_is_hidden() -> None:
 
 def test_a_key_behind_the_name_of_a_filter_is_hidden_too() -> None:
     assert hide_key(f"!key:{PASTED_KEY}") == f"!key:0x{PASTED:08x}"
+    assert hide_key(f"key:0x0000002a,{PASTED_KEY}") == f"key:0x0000002a,0x{PASTED:08x}"
 
 
 def test_a_mistyped_key_is_said_to_be_none_and_not_repeated() -> None:
-    for typed in (PASTED_KEY[:30], PASTED_KEY.lower(), f"key {PASTED_KEY}A", f"customers {PASTED_KEY[:-1]}1"):
+    mistyped = f"requests key:{PASTED_KEY},{PASTED_KEY[:-1]}1"
+    for typed in (PASTED_KEY[:30], mistyped, PASTED_KEY.lower(), f"key {PASTED_KEY}A", f"customers {PASTED_KEY[:-1]}1"):
         with pytest.raises(ValueError, match="begins like a key but is none"):
             parse_command(typed)
 

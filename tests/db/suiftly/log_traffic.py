@@ -173,7 +173,7 @@ async def read_in_every_way(requests: Requests, done: asyncio.Event, randomness:
             rows, reached, complete = rows + history.rows, history.reached, history.complete
         return rows + await follow(requests, begun.cursor, done, randomness)
 
-    only = RequestFilter(customer=CUSTOMER)
+    only = RequestFilter(customer=(CUSTOMER,))
     everything, early, filtered, forward, paged = await asyncio.gather(
         from_begin(ALL, 0), from_begin(ALL, 17), from_begin(only, 11), from_forward(23), from_pages(19)
     )

@@ -76,8 +76,8 @@ paths = (
 )
 filters = st.builds(
     RequestFilter,
-    customer=st.none() | st.integers(1, 2**32 - 1),
-    key=st.none() | st.integers(0, 2**32 - 1),
+    customer=st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple),
+    key=st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple),
     status=st.lists(spans(), max_size=3).map(tuple),
     traffic_class=st.lists(st.sampled_from(TrafficClass), max_size=3).map(tuple),
     event=st.lists(st.integers(0, 70), max_size=3).map(tuple),
@@ -127,7 +127,7 @@ def test_empty() -> None:
 def test_the_example_of_the_design() -> None:
     wanted = parse("status:4xx !class:burst key:0x9f00aa12 slower-than:500ms")
     assert wanted == RequestFilter(
-        key=0x9F00AA12,
+        key=(0x9F00AA12,),
         status=((400, 499),),
         traffic_class=(TrafficClass.BURST,),
         slower_than=500,
@@ -141,10 +141,12 @@ def test_the_example_of_the_design() -> None:
 @pytest.mark.parametrize(
     ("word", "condition", "parameters"),
     [
-        ("customer:42", "customer_id = %(f_customer)s", {"f_customer": 42}),
-        ("!customer:42", "customer_id IS DISTINCT FROM %(f_customer)s", {"f_customer": 42}),
-        ("key:-1583842666", "api_key_fp = %(f_key)s", {"f_key": FINGERPRINT}),
-        ("key:none", "api_key_fp = %(f_key)s", {"f_key": 0}),
+        ("customer:42", "customer_id = (%(f_customer)s::int8[])[1]", {"f_customer": [42]}),
+        ("customer:42,7", "customer_id = ANY(%(f_customer)s::int8[])", {"f_customer": [7, 42]}),
+        ("customer:none,7", "coalesce(customer_id, 0) = ANY(%(f_customer)s::int8[])", {"f_customer": [0, 7]}),
+        ("!customer:42", "coalesce(customer_id, 0) <> ALL(%(f_customer)s::int8[])", {"f_customer": [42]}),
+        ("key:-1583842666", "api_key_fp = ANY(%(f_key)s::int8[])", {"f_key": [FINGERPRINT]}),
+        ("key:none", "api_key_fp = ANY(%(f_key)s::int8[])", {"f_key": [0]}),
         (
             "status:500-504,404",
             "status_code::int4 <@ %(f_status)s::int4multirange",
@@ -160,8 +162,8 @@ def test_the_example_of_the_design() -> None:
         ("ip:10.1.2.3/8", "client_ip <<= %(f_ip)s::inet", {"f_ip": "10.0.0.0/8"}),
         ("class:server_error", TRAFFIC_CLASS_SQL + " = ANY(%(f_class)s::text[])", {"f_class": ["server-error"]}),
         ("slower-than:1.5s", "time_total > %(f_slower_than)s", {"f_slower_than": 1500}),
-        ("customer:0xdeadbeef", "customer_id = %(f_customer)s", {"f_customer": 3735928559}),
-        ("customer:-559038737", "customer_id = %(f_customer)s", {"f_customer": 3735928559}),
+        ("customer:0xdeadbeef", "customer_id = (%(f_customer)s::int8[])[1]", {"f_customer": [3735928559]}),
+        ("customer:-559038737", "customer_id = (%(f_customer)s::int8[])[1]", {"f_customer": [3735928559]}),
     ],
 )
 def test_where(word: str, condition: str, parameters: dict[str, object]) -> None:
@@ -171,7 +173,7 @@ def test_where(word: str, condition: str, parameters: dict[str, object]) -> None
 def test_conditions_are_joined_in_fixed_order() -> None:
     first, second = parse("network:mainnet customer:42"), parse("customer:42 network:mainnet")
     assert first == second
-    assert first.where()[0] == "customer_id = %(f_customer)s AND network = ANY(%(f_network)s::int2[])"
+    assert first.where()[0] == "customer_id = (%(f_customer)s::int8[])[1] AND network = ANY(%(f_network)s::int2[])"
 
 
 @pytest.mark.parametrize(
@@ -210,6 +212,8 @@ def test_every_filter_meets_its_row_and_its_negation_does_not(name: str) -> None
     [
         ("customer:42", {"customer_id": 43}),
         ("customer:42", {"customer_id": None}),
+        ("customer:7,42", {"customer_id": None}),
+        ("key:none,0xa1987a96", {"api_key_fp": 7}),
         ("key:0xa1987a96", {"api_key_fp": 0}),
         ("status:403", {"status_code": -1}),
         ("status:4xx", {"status_code": 500}),
@@ -275,6 +279,7 @@ def test_service_names_follow_the_preset() -> None:
         ("4xx 404", "status: given twice"),
         ("customer:0", "customer: give"),
         ("customer:4294967296", "customer: give"),
+        ("customer:42,", "customer: give"),
         ("customer:", "customer: needs a value"),
         ("key:xyz", "key: give"),
         ("class:fast", "class: give"),
@@ -318,7 +323,7 @@ def test_errors_never_repeat_a_secret(secret: str, form: str) -> None:
 
 def test_a_pasted_key_is_not_kept() -> None:
     wanted = parse(f"key:{KEY}")
-    assert wanted == parse(KEY) == RequestFilter(key=FINGERPRINT)
+    assert wanted == parse(KEY) == RequestFilter(key=(FINGERPRINT,))
     assert KEY not in repr(wanted)
 
 
@@ -331,3 +336,39 @@ def test_direct_construction_is_canonical() -> None:
 
 def test_the_path_length_in_sql_is_the_one_in_python() -> None:
     assert f">= {request_filter._LOGGED_PATH} " in request_filter._PATH_SQL
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value", "only", "without"),
+    [
+        ("", "customer", 42, "customer:42", "!customer:42"),
+        ("", "customer", 0, "customer:none", "!customer:none"),
+        ("!customer:7", "customer", 42, "customer:42", "!customer:7,42"),
+        ("customer:7,42", "customer", 42, "customer:42", "customer:7"),
+        ("5xx", "customer", 42, "customer:42 status:5xx", "!customer:42 status:5xx"),
+        ("5xx", "status", 503, "status:503", "status:500-502,504-599"),
+        ("!5xx", "status", 404, "status:404", "!status:404,5xx"),
+        ("500,501", "status", 500, "status:500", "status:501"),
+        ("", "status", -1, "status:none", "!status:none"),
+        ("", "class", "burst", "class:burst", "!class:burst"),
+        ("!rejected", "class", "burst", "class:burst", "!class:burst,rejected"),
+        ("", "path", "v1/a", "path:/v1/a", "!path:/v1/a"),
+    ],
+)
+def test_one_value_more_or_less(words: str, name: str, value: int | str, only: str, without: str) -> None:
+    assert parse(words).only(name, value) == parse(only)
+    assert parse(words).without(name, value) == parse(without)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value", "message"),
+    [
+        ("customer:42", "customer", 42, "customer: nothing would be left"),
+        ("status:404", "status", 404, "status: nothing would be left"),
+        ("!path:/v1", "path", "v2", "path: there is one"),
+        ("path:/v1", "path", "v1/a", "path: there is one"),
+    ],
+)
+def test_what_no_filter_says_is_refused(words: str, name: str, value: int | str, message: str) -> None:
+    with pytest.raises(FilterError, match=f"^{message}"):
+        parse(words).without(name, value)

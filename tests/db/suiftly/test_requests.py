@@ -131,8 +131,8 @@ def _some(randomness: random.Random, values: tuple[Any, ...]) -> tuple[Any, ...]
 
 def a_filter(randomness: random.Random) -> RequestFilter:
     choices: dict[str, Callable[[], Any]] = {
-        "customer": lambda: randomness.choice((1, CUSTOMER, 5)),
-        "key": lambda: randomness.choice((0, 42, 2**32 - 1)),
+        "customer": lambda: _some(randomness, (0, 1, CUSTOMER, 5)),
+        "key": lambda: _some(randomness, (0, 42, 2**32 - 1)),
         "status": lambda: _some(randomness, ((200, 299), (400, 499), (500, 504), (-1, -1), (403, 403))),
         "traffic_class": lambda: _some(randomness, tuple(TrafficClass)),
         "event": lambda: _some(randomness, (0, 31, 51, 98)),

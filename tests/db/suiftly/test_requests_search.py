@@ -45,7 +45,7 @@ async def test_the_next_hit_meets_the_filter_and_the_search(dsn: str, database: 
     now = datetime.now(UTC)
     for minutes, status, customer in ((50, 500, CUSTOMER), (40, 500, 1), (30, 503, CUSTOMER), (20, 200, CUSTOMER)):
         add_request(dsn, timestamp=now - timedelta(minutes=minutes), status_code=status, customer_id=customer)
-    requests, mine, errors = Requests(database), RequestFilter(customer=CUSTOMER), parse("status:5xx")
+    requests, mine, errors = Requests(database), RequestFilter(customer=(CUSTOMER,)), parse("status:5xx")
     older = await requests.nearest(mine, errors, now, newer=False)
     assert older is not None
     assert older.status_code == 503
@@ -75,7 +75,7 @@ async def test_hits_are_counted_up_to_a_bound(dsn: str, database: Database, at_m
 
 async def test_a_poll_accounts_for_every_row_it_did_not_bring(dsn: str, database: Database) -> None:
     requests = Requests(database)
-    cursor = (await requests.begin(RequestFilter(customer=CUSTOMER))).cursor
+    cursor = (await requests.begin(RequestFilter(customer=(CUSTOMER,)))).cursor
     now = datetime.now(UTC)
     with psycopg.connect(dsn) as connection:
         connection.execute(
