@@ -11,6 +11,7 @@ from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, 
 from db.page import Page
 from db.replica import Replica, replica_state
 from db.suiftly.attention import Attention
+from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
 from db.suiftly.control import Control, SystemControl
@@ -65,6 +66,10 @@ __all__ = [
     "ExportProgress",
     "Exported",
     "FilterError",
+    "Group",
+    "GroupBy",
+    "Groups",
+    "Histogram",
     "History",
     "Job",
     "JobRun",
@@ -129,6 +134,7 @@ class Source:
         self.database = database
         self.actor = actor or Actor.from_environment()
         self.audit = Audit(database)
+        self.breakdown = Breakdown(database)
         self.control = Control(database)
         self.customers = Customers(database)
         self.jobs = JobHistory(database)

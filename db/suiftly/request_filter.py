@@ -82,6 +82,11 @@ class RequestFilter:
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
         object.__setattr__(self, "negated", self.negated & self._values().keys())
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names of the filters that are set."""
+        return frozenset(self._values())
+
     def chips(self, services: ServiceCodes = HEAD_2026) -> tuple[str, ...]:
         """Canonical words in fixed order; `parse(" ".join(chips))` gives this filter again."""
         words: dict[str, str] = {

@@ -6,17 +6,14 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from db.capture import Mark, rows_since
 from db.database import Connection, Database
 from db.suiftly.attention import Attention, attention, still_served
 from db.suiftly.codes import traffic_class
 from db.suiftly.latency import SLOTS, SUMS, percentile
-from db.suiftly.metering import LIVE_S
+from db.suiftly.rollups import RolledUp, not_rolled_up, rolled_up
 
 WINDOW = timedelta(hours=1)
 BUCKET = timedelta(minutes=1)
-_LOG_AT_MOST = timedelta(seconds=LIVE_S)
-_LATE = timedelta(minutes=1)  # rows of gateways come this much later than their time, seldom more
 
 _SERIES: LiteralString = """
     SELECT bucket, traffic_type, status_class, sum(requests)::bigint, sum(bytes)::bigint
@@ -31,11 +28,7 @@ _LIVE: LiteralString = (
     """SELECT date_trunc('minute', timestamp, 'UTC'), traffic_type, (status_code / 100)::smallint,
               width_bucket(greatest(time_total, 0), console.latency_bounds()) - 1,
               sum(repeat)::bigint, sum(bytes_sent)::bigint FROM ("""
-    + rows_since(
-        "timestamp, traffic_type, status_code, time_total, repeat, bytes_sent",
-        "haproxy_raw_logs",
-        "timestamp >= %(log_from)s AND timestamp < %(end)s",
-    )
+    + not_rolled_up("timestamp, traffic_type, status_code, time_total, repeat, bytes_sent")
     + ") live GROUP BY 1, 2, 3, 4"
 )
 _TOP: LiteralString = """
@@ -128,18 +121,10 @@ class Traffic:
         attention list says so.
         """
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            row = await (
-                await connection.execute(
-                    """SELECT now(), date_trunc('minute', now(), 'UTC') + interval '1 minute', snap::text,
-                              coalesce(caught_up_at, '-infinity'::timestamptz) <= now() - %(at_most)s, caught_up_at
-                       FROM console.capture_state WHERE name = 'traffic'""",
-                    {"at_most": _LOG_AT_MOST},
-                )
-            ).fetchone()
-            assert row is not None  # noqa: S101 - the migration writes the row
-            now, end, snap, behind, caught_up = row
-            log_from = now - _LOG_AT_MOST if behind else caught_up - _LATE
-            window = await _read(connection, end, snap, log_from)
+            rollups = await rolled_up(connection)
+            now = rollups.now
+            end = now.replace(second=0, microsecond=0) + BUCKET
+            window = await _read(connection, end, rollups)
             top = connection.cursor(row_factory=class_row(TopCustomer))
             await top.execute(_TOP)
             return Overview(
@@ -162,15 +147,15 @@ class Traffic:
             return len(await still_served(connection))
 
 
-async def _read(connection: Connection, end: datetime, snap: str, log_from: datetime) -> _Window:
+async def _read(connection: Connection, end: datetime, rollups: RolledUp) -> _Window:
     window = _Window(end - WINDOW)
     recent = end - 2 * BUCKET
-    bounds = {"start": window.start, "end": end, "recent": recent, "log_from": log_from}
+    bounds = {"start": window.start, "end": end, "recent": recent}
     for group in await (await connection.execute(_SERIES, bounds)).fetchall():
         window.add(*group)
     counted = await (await connection.execute(_LATENCIES, bounds)).fetchone()
     window.slots = [count or 0 for count in counted or [0] * len(SLOTS)]
-    live = await connection.execute(_LIVE, bounds | Mark.stored(snap).parameters())
+    live = await connection.execute(_LIVE, bounds | rollups.parameters())
     for bucket, traffic_type, status_class, slot, requests, bytes_ in await live.fetchall():
         window.add(bucket, traffic_type, status_class, requests, bytes_)
         if bucket >= recent and traffic_type in (1, 2):

@@ -1,4 +1,4 @@
-"""The request log: following it, paging back, the overview; on 10 million rows over 50 hours.
+"""The request log: following it, paging back, counting it, the overview; on 10 million rows over 50 hours.
 
 `python3 -m tests.bench.bench_tail [--rows N] [--explain]`. Baselines run in the same minute on the same data: a plain
 count(*) over the rows in question, or a plain GROUP BY of the same window.
@@ -12,7 +12,9 @@ import psycopg
 
 from db.capture import SINCE, rows_since
 from db.database import Database
+from db.suiftly import breakdown as breakdown_module
 from db.suiftly import requests as requests_module
+from db.suiftly.breakdown import Breakdown, GroupBy
 from db.suiftly.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.jobs.log_consumer import take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
@@ -82,6 +84,37 @@ async def _pages(database: Database, explained: bool) -> None:
                 print(await explain(database, text, parameters))
 
 
+async def _roll_up(database: Database) -> None:
+    """As the timer would have done."""
+    last = False
+    while not last:
+        async with database.writing(600) as connection:
+            last = (await take_step(connection, RollUpTraffic())).last
+
+
+async def _counts(database: Database, explained: bool) -> None:
+    report = Report("Counting: Breakdown.groups() and .histogram()")
+    breakdown = Breakdown(database)
+    async with database.reading() as connection:
+        now = (await (await connection.execute("SELECT now()")).fetchall())[0][0]
+    end: datetime = now.replace(second=0, microsecond=0)
+    for hours in (0.25, 1, 10, 48):
+        bounds = {"start": end - timedelta(hours=hours), "end": end}
+        text = "SELECT count(*) FROM haproxy_raw_logs WHERE timestamp >= %(start)s AND timestamp < %(end)s"
+        base = await timed(query(database, text, bounds), times=3, warm_up=1)
+        for name, wanted in FILTERS:
+            for by in (GroupBy.CUSTOMER, GroupBy.KEY, GroupBy.STATUS) if name == "all" else (GroupBy.PATH,):
+                timing = await timed(partial(breakdown.groups, wanted, by, **bounds), times=3, warm_up=1)
+                report.line(f"{name}, {hours} h by {by}", timing, "count(*) of the window", base)
+        for what, buckets in (("whole minutes", 15), ("other buckets", 7)):
+            timing = await timed(
+                partial(breakdown.histogram, EVERYTHING, **bounds, buckets=buckets), times=3, warm_up=1
+            )
+            report.line(f"histogram, {hours} h, {what}", timing, "count(*) of the window", base)
+        if explained:
+            print(await explain(database, breakdown_module._groups(GroupBy.KEY, "true"), bounds | {"limit": 100}))
+
+
 async def _overview(database: Database, dsn: str, explained: bool) -> None:
     report = Report("The overview: five minutes in the log, all but the last minute rolled up, Traffic.overview()")
     for rate in (200, 10_000):
@@ -111,7 +144,7 @@ async def _overview(database: Database, dsn: str, explained: bool) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_tail")
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--only", choices=["tail", "pages", "overview"], help="one part")
+    parser.add_argument("--only", choices=["tail", "pages", "counts", "overview"], help="one part")
     parser.add_argument("--explain", action="store_true", help="print the plans of the worst queries")
     options = parser.parse_args()
     with fresh_server() as (dsn, _):
@@ -122,6 +155,9 @@ async def main() -> None:
                 await _tail(database, dsn, options.explain)
             if options.only in (None, "pages"):
                 await _pages(database, options.explain)
+            if options.only in (None, "counts"):
+                await _roll_up(database)
+                await _counts(database, options.explain)
             if options.only in (None, "overview"):
                 await _overview(database, dsn, options.explain)
 
