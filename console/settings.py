@@ -56,8 +56,13 @@ def configuration_path() -> Path:
     """OPSDECK_CONFIG, or opsdeck/config.toml in the user's configuration folder."""
     if told := os.environ.get("OPSDECK_CONFIG"):
         return Path(told)
+    return configuration_folder() / "config.toml"
+
+
+def configuration_folder() -> Path:
+    """opsdeck in the user's configuration folder."""
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "opsdeck" / "config.toml"
+    return (Path(base) if base else Path.home() / ".config") / "opsdeck"
 
 
 def _read_file(path: Path) -> _File:

@@ -4,12 +4,13 @@ import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 
+from console.saved_filters import SavedFilterError, find_filter
 from console.settings import UsageError
-from db.source import FilterError, RequestFilter, filter_from_options
+from db.source import FilterError, RequestFilter, filter_from_options, parse_request_filter
 
 _FILTERS = {
-    "customer": "customer id",
-    "key": "fingerprint (decimal or hex) or a pasted key",
+    "customer": "customer id, none, comma list",
+    "key": "fingerprint (decimal or hex) or a pasted key, none, comma list",
     "status": "200, 4xx, 500-504, comma list",
     "class": "guaranteed, burst, rejected, invalid, server-error, other",
     "event": "event code or name, comma list",
@@ -25,17 +26,23 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_filters(parser: ArgumentParser) -> None:
-    """One option for each filter."""
+    """One option for each filter, and one for a saved filter."""
     for name, hint in _FILTERS.items():
         parser.add_argument(f"--{name}", dest=f"filter_{name}", metavar="VALUE", help=hint)
+    parser.add_argument(
+        "--saved", metavar="NAME", help="a filter saved on screen with :save NAME; the others add to it"
+    )
 
 
 def filter_of(options: Namespace) -> RequestFilter:
     """What the options of add_filters() ask for. Raises UsageError."""
     told = {name: value for name in _FILTERS if (value := getattr(options, f"filter_{name}")) is not None}
     try:
-        return filter_from_options(told)
-    except FilterError as error:
+        wanted = filter_from_options(told)
+        if options.saved is not None:
+            wanted = parse_request_filter(" ".join((*find_filter(options.saved).chips(), *wanted.chips())))
+        return wanted
+    except (FilterError, SavedFilterError) as error:
         raise UsageError(str(error)) from None
 
 

@@ -6,13 +6,14 @@ import json
 import signal
 import threading
 from collections import Counter
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.console.command import Running, all_of, assert_utc, opsdeck, running, until
+from tests.console.command import Result, Running, all_of, assert_utc, opsdeck, running, until
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_request
 
 ONCE = ("tail", "--no-follow")
@@ -251,3 +252,19 @@ def test_a_limit_ends_the_following(log: str) -> None:
     assert len(tail.lines) == 9
     several = opsdeck(log, "tail", "--format", "csv", "--since", "1h", "--limit", "3")
     assert (several.code, len(several.out.splitlines())) == (0, 4)
+
+
+def test_a_saved_filter_is_used_by_name_and_others_add_to_it(log: str, tmp_path: Path) -> None:
+    (tmp_path / "opsdeck").mkdir()
+    (tmp_path / "opsdeck/filters.toml").write_text('[filters]\nbroken = "status:5xx"\n')
+    add_request(log, status_code=503, bytes_sent=99)
+    add_request(log, status_code=503, bytes_sent=100, customer_id=OTHER_CUSTOMER)
+    json_once = (*ONCE, "--format", "json")
+
+    def tail(*arguments: str) -> Result:
+        return opsdeck(log, *json_once, *arguments, XDG_CONFIG_HOME=str(tmp_path))
+
+    assert [row["bytes_sent"] for row in tail("--saved", "broken").lines] == [99, 100]
+    assert [row["bytes_sent"] for row in tail("--saved", "Broken", "--customer", f"!{CUSTOMER}").lines] == [100]
+    assert "status: given twice" in tail("--saved", "broken", "--status", "404").complained(2)
+    assert "no filter is saved as slow; there are: broken" in tail("--saved", "slow").complained(2)
