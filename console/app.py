@@ -25,11 +25,13 @@ from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
 from console.places import COMMANDS, TOP, History, Place, hide_key, parse_command, recognised
+from console.saved_filters import save_filter
 from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
 from console.screens.export import ExportScreen
+from console.screens.groups import GroupsScreen
 from console.screens.help import HelpScreen
 from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
@@ -37,6 +39,7 @@ from console.screens.keys import KeysScreen
 from console.screens.overview import OverviewScreen
 from console.screens.request import RequestScreen
 from console.screens.requests import RequestsScreen
+from console.screens.saved import SavedScreen
 from console.settings import Settings
 from console.state import DeckState
 from console.taking import Taking
@@ -56,6 +59,8 @@ _SCREENS: dict[str, Callable[[Source, Place], DeckScreen[Any]]] = {
     "jobs": JobsScreen,
     "customer": CustomerScreen,
     "key": KeyScreen,
+    "groups": GroupsScreen,
+    "saved": SavedScreen,
 }
 
 
@@ -263,6 +268,8 @@ class OpsDeck(App[int]):
         prompt = self.screen.query_one(Prompt)
         try:
             place = parse_command(event.text)
+            if place.kind == "save":
+                self._save_filter(place.subject)
         except ValueError as error:
             prompt.say(str(error))
             return
@@ -271,8 +278,17 @@ class OpsDeck(App[int]):
             self.exit(0)
         elif place.kind == "help":
             self.action_help()
-        else:
+        elif place.kind != "save":
             self.run_worker(self._go_to_known(place, event.text), group="go", exclusive=True)
+
+    def _save_filter(self, name: str) -> None:
+        """Keeps the filter on screen by name. Raises ValueError with a sentence when there is none to keep."""
+        wanted = self.screen.filtered_by if isinstance(self.screen, DeckScreen) else None
+        if wanted is None:
+            raise ValueError("there is a filter to save on the requests screen and on its groups (b)")
+        before = save_filter(name, wanted)
+        text = f"/@{name.lower()} brings it back." + (f" It was: {before}" if before else "")
+        self.notify(text, title="Filter saved", markup=False, timeout=6)
 
     async def _go_to_known(self, place: Place, text: str) -> None:
         """A bare number may be a customer or a key: the one that exists is meant.

@@ -33,8 +33,9 @@ _ALIASES = {
     "j": "jobs",
     "log": "requests",
     "tail": "requests",
+    "g": "groups",
 }
-COMMANDS = (*TOP, "customer", "key", "goto", "help", "quit")
+COMMANDS = (*TOP, "customer", "key", "groups", "goto", "save", "saved", "help", "quit")
 """What can be typed behind `:`."""
 
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from console.failures import Failure, word
-from db.errors import DatabaseError
+from db.errors import DatabaseError, TimedOut
 
 Snapshot = TypeVar("Snapshot")
 
@@ -62,6 +62,8 @@ class Refresh(Generic[Snapshot]):
             except DatabaseError as error:
                 self._fail(word(error))
                 pause: float | None = _PAUSES_S[min(failed, len(_PAUSES_S) - 1)]
+                if isinstance(error, TimedOut):  # it kept the database busy all the while
+                    pause = max(pause, self._breather * (monotonic() - started))
                 failed += 1
             else:
                 failed = 0

@@ -16,7 +16,7 @@ from console.failures import Failure
 from console.places import Place, hide_key, may_be_key
 from console.refresh import Refresh
 from console.state import DeckState
-from db.source import Source
+from db.source import RequestFilter, Source
 from widgets.key_bar import KeyBar
 from widgets.prompt import Prompt
 from widgets.status_line import Item, StatusLine
@@ -115,8 +115,8 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
             self.query_one(Prompt).close()
 
     def go(self, kind: str, subject: str = "") -> None:
-        """Opens another place."""
-        self.run_worker(self.deck.go(Place(kind, subject)), group="go")
+        """Opens another place. The way there is the app's: on it this screen may be taken down."""
+        cast("App[Any]", self.app).run_worker(self.deck.go(Place(kind, subject)), group="going")
 
     def _hinted(self, topic: str) -> None:
         if topic == "*" or topic in self.topics:
@@ -146,6 +146,11 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
     def watch_failure(self) -> None:
         """A failure shows in the header at once."""
         self._tell_state()
+
+    @property
+    def filtered_by(self) -> RequestFilter | None:
+        """The filter of the log on screen, which `:save` keeps; None on a screen without one."""
+        return None
 
     @property
     def heading(self) -> str:

