@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 
 from db.source import Batch, Cursor, History, RequestFilter, RequestRow, Source
 
@@ -11,8 +12,8 @@ _FIRST_FILL = timedelta(minutes=15)
 _FIRST_ROWS = 200
 _PAGE = 500
 _AROUND = 200  # rows of the past above a moment one went to
-READABLE_ROWS = 250
-"""Rows of one poll that are shown of a busier log: a thousand a second, far above what anybody reads."""
+_READABLE_A_SECOND = 1000  # what is shown of a busier log, far above what anybody reads
+_CATCH_UP_S = 10.0  # of a longer absence no more rows are shown than of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class LogFeed:
         self.flight = object()
         self._cursor: Cursor | None = None
         self._begun: Batch | None = None
+        self._polled = monotonic()
 
     def restart(self, wanted: RequestFilter | None = None) -> None:
         """Begins anew at the next poll, with another filter if one is given."""
@@ -73,16 +75,21 @@ class LogFeed:
                 within = self.window.length or _FIRST_FILL
                 batch = await self._source.requests.begin(self.wanted, recent=_FIRST_ROWS, within=within)
             else:
-                at_most = None if self.every_row else READABLE_ROWS
+                at_most = None if self.every_row else self._readable()
                 batch = await self._source.requests.since(cursor, at_most=at_most)
             if flight is self.flight and cursor is self._cursor:  # else it was started again meanwhile
                 return batch, cursor is None
 
     def took(self, batch: Batch, *, first: bool) -> None:
         """What was polled is on screen: the next poll goes on behind it."""
-        self._cursor = batch.cursor
+        self._cursor, self._polled = batch.cursor, monotonic()
         if first:
             self._begun = batch
+
+    def _readable(self) -> int:
+        """Rows that the next poll may bring: in proportion to the time since the last one, which may be long."""
+        waited = min(max(monotonic() - self._polled, 0.25), _CATCH_UP_S)
+        return round(waited * _READABLE_A_SECOND)
 
     async def page_back(self, held: Sequence[RequestRow], *, known: bool) -> History | None:
         """Older rows than those held; None when the tail was started again meanwhile.
