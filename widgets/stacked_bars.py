@@ -25,7 +25,9 @@ class Bars:
     """Buckets from old to new, each with one count for each label; the first label is at the bottom.
 
     `start` and `end` are words for the two ends of the time axis; `unit` says what one bucket counts.
-    `tones` gives each label its own; without it six are taken in turn.
+    `tones` gives each label its own; without it six are taken in turn. `mark` is a part of the time axis to point out,
+    its ends as shares of the axis: what lies beyond 0 or 1 is an arrow at that end. The words then have a line of
+    their own.
     """
 
     buckets: tuple[tuple[int, ...], ...]
@@ -34,6 +36,7 @@ class Bars:
     end: str
     unit: str
     tones: tuple[Tone, ...] = _TONES
+    mark: tuple[float, float] | None = None
 
 
 class StackedBars(Widget):
@@ -80,7 +83,7 @@ def draw(bars: Bars, width: int, height: int) -> list[Spans]:
     legend = _legend(bars, width)
     if height < len(legend) + 4:
         legend = []
-    axis = 1 if height >= 3 else 0
+    axis = 0 if height < 3 else 2 if bars.mark and height >= 4 else 1
     rows = max(1, height - len(legend) - axis)
     room = max(1, width - 6)
     group, columns = _columns(bars.buckets, room)
@@ -92,10 +95,25 @@ def draw(bars: Bars, width: int, height: int) -> list[Spans]:
     for level in range(rows - 1, -1, -1):
         head = f"{label if level == rows - 1 else '':5}│"
         lines.append([(head, Tone.DIM), *_level(spread, level)])
-    if axis:
+    if bars.mark and axis == 2:
+        lines.append([(f"{'0':>5}└", Tone.DIM), *_marked(bars.mark, room)])
+        words = f"{bars.start} {bars.unit.center(room - cell_len(bars.start) - cell_len(bars.end) - 2)} {bars.end}"
+        lines.append([(f"{'':6}{words}", Tone.DIM)])
+    elif axis:
         line = "─" * max(0, room - cell_len(bars.start) - cell_len(bars.end) - 2)
         lines.append([(f"{'0':>5}└{bars.start} {line} {bars.end}", Tone.DIM)])
     return lines + legend
+
+
+def _marked(mark: tuple[float, float], room: int) -> Spans:
+    """The line of the time axis with the mark on it, a cell wide at least."""
+    low, high = mark
+    if high < 0 or low > 1:
+        rest = "─" * (room - 1)
+        return [("◄", Tone.ACCENT), (rest, Tone.DIM)] if high < 0 else [(rest, Tone.DIM), ("►", Tone.ACCENT)]
+    first = min(int(max(0.0, low) * room), room - 1)
+    cells = max(1, ceil(min(1.0, high) * room) - first)
+    return [("─" * first, Tone.DIM), ("═" * cells, Tone.ACCENT), ("─" * (room - first - cells), Tone.DIM)]
 
 
 def _columns(buckets: tuple[tuple[int, ...], ...], room: int) -> tuple[int, list[tuple[int, ...]]]:

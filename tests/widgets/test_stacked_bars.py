@@ -146,3 +146,27 @@ async def test_equal_data_repaint_nothing() -> None:
         app.view.bars = of((1, 2, 4))
         await pilot.pause()
         assert app.view.painted == 10
+
+
+@pytest.mark.parametrize(
+    ("mark", "axis"),
+    [
+        ((0.0, 0.1), "══──────────────────"),
+        ((0.5, 0.52), "──────────═─────────"),
+        ((0.75, 1.0), "───────────────═════"),
+        ((1.0, 1.0), "───────────────────═"),
+        ((-0.5, 0.1), "══──────────────────"),
+        ((-2.0, 3.0), "════════════════════"),
+        ((-0.5, -0.1), "◄───────────────────"),
+        ((1.1, 1.2), "───────────────────►"),
+    ],
+)
+async def test_a_part_of_the_time_axis_is_marked(mark: tuple[float, float], axis: str) -> None:
+    app = BarsApp(Bars(((1, 0, 0), (2, 0, 0)), LABELS, "10:00", "now", "5 s", TONES, mark))
+    async with app.run_test(size=(26, 5)):
+        lines = seen(app.view)
+        assert [line[:6] for line in lines] == ["    2│", "     │", "     │", "    0└", "      "]
+        assert lines[3][6:] == axis
+        assert lines[4].rstrip() == "      10:00    5 s     now"
+        [marked] = [part for part in app.view.render_line(3) if set(part.text) & set("═◄►")]
+        assert set(marked.text) <= set("═◄►"), "the mark has a tone of its own"
