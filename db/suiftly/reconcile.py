@@ -32,7 +32,7 @@ class Watermark:
     """How far metering is. `age_s` is None when it never caught up."""
 
     rule: str
-    oldest: datetime | None  # the first whole hour the log still holds
+    oldest: datetime | None  # the first hour the log holds whole
     now: datetime
     age_s: float | None
 
@@ -96,8 +96,9 @@ class Reconciliation:
             cursor = connection.cursor(row_factory=class_row(Watermark))
             await cursor.execute(
                 """SELECT m.billable AS rule, now() AS now,
-                          date_trunc('hour', (SELECT min(ends) - interval '1 hour'
-                                              FROM console.log_parts_before('infinity')), 'UTC') AS oldest,
+                          nullif(greatest(date_trunc('hour', (SELECT min(ends) - interval '1 hour'
+                                                              FROM console.log_parts_before('infinity')), 'UTC'),
+                                          m.log_complete_from), '-infinity') AS oldest,
                           extract(epoch FROM now() - s.caught_up_at)::float8 AS age_s
                    FROM console.capture_state s, console.metering m WHERE s.name = 'usage'"""
             )

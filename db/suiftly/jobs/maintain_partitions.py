@@ -87,6 +87,12 @@ class MaintainPartitions(Job):
                        SELECT FROM console.capture_state s WHERE NOT pg_visible_in_snapshot(d.xid, s.snap))""",
                 (policy.now - policy.retention,),
             )
+            if cursor.rowcount:
+                await connection.execute(
+                    """UPDATE console.metering SET log_complete_from =
+                           greatest(log_complete_from, date_trunc('hour', %s::timestamptz, 'UTC'))""",
+                    (policy.now - policy.retention,),
+                )
         await run.report("sweeping", swept=cursor.rowcount)
 
 

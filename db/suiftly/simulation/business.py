@@ -25,7 +25,9 @@ async def invent_business(dsn: str, *, customers: int, rate: float, seed: int) -
             return ()
         # One transaction around the parts: a first start that is interrupted leaves an empty database, not half a one.
         population = await populate(connection, customers, seed, now)
-        await write_history(connection, now, seed, log_minutes=_LOG_MINUTES)
+        history = await write_history(connection, now, seed, log_minutes=_LOG_MINUTES)
+        # What came before is usage without a log.
+        await connection.execute("UPDATE console.metering SET log_complete_from = %s", (history.end,))
         await backfill(connection, _LOG_MINUTES, rate, seed, now)
     # The planner knows nothing of tables filled a moment ago.
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:

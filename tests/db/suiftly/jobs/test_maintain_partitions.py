@@ -14,6 +14,7 @@ from db.jobs.runner import run_job
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
+from db.suiftly.reconcile import Reconciliation
 from tests.db.seed import CUSTOMER, add_customer, add_request
 
 ANN = Actor("ann", None)
@@ -127,3 +128,20 @@ async def test_a_part_somebody_holds_makes_the_run_partial_and_says_so(dsn: str)
     assert run.outcome == "partial"
     assert "locked by others" in (run.message or "")
     assert _one(dsn, "SELECT count(*) FROM haproxy_raw_logs") == 1
+
+
+async def test_a_late_row_of_a_dropped_hour_is_no_difference(database: Database, dsn: str) -> None:
+    add_customer(dsn, CUSTOMER)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT console.ensure_log_partitions(%s, %s)", (OLD, OLD + timedelta(minutes=1)))
+    add_request(dsn, timestamp=OLD, repeat=1000)
+    for job in (AggregateUsage(), RollUpTraffic()):
+        await run_job(database, job, actor=ANN)
+    assert (await _maintain(database)).counts["dropped"] == 1
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT console.ensure_log_partitions(%s, %s)", (OLD, OLD + timedelta(minutes=1)))
+    add_request(dsn, timestamp=OLD)
+    await run_job(database, AggregateUsage(), actor=ANN)
+    mark = await Reconciliation(database).watermark()
+    assert mark.oldest == OLD.replace(minute=0) + timedelta(hours=1)
+    assert len((await Reconciliation(database).check(OLD.replace(minute=0), rule=mark.rule)).differences) == 1
