@@ -117,7 +117,7 @@ async def test_the_key_pressed_again_stops_it_also_from_a_screen_left_meanwhile(
         await deck.press("4")
         await deck.sees("path3")
         with psycopg.connect(log) as holder:
-            holder.execute("LOCK console.audit")
+            await asyncio.to_thread(holder.execute, "LOCK console.audit")
             await asked(deck, tmp_path / "a.csv")
             await deck.press("enter")
             await deck.sees("exporting 4 rows, 100%, ctrl+o stops")
