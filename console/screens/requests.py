@@ -1,7 +1,8 @@
 """The live request log."""
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from textual.widgets import Static
 
 from console.failures import word
 from console.parts.account import Account
+from console.parts.log_chart import LogChart
 from console.parts.log_feed import WINDOWS, LogFeed, after
 from console.parts.log_search import ERRORS, SLOW, LogSearch
 from console.parts.moments import parse_moment
@@ -25,6 +27,7 @@ from widgets.ring_log import RingLog
 from widgets.status_line import Item
 from widgets.tone import Tone
 
+_Work = Callable[[], Awaitable[None]]
 _WINDOW_KEYS = Binding.Group("Windows", compact=True)
 _CAPACITY = 50_000
 _LONG_AWAY_S = 30.0  # after that long nobody reads what went by: the tail starts again, and says so
@@ -54,6 +57,15 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("E", "error(-1)", "Error before", show=False, id="requests.error_before", tooltip="The error before"),
         Binding("w", "slow(1)", "Next slow", show=False, id="requests.slow", tooltip="The next one slower than 1 s"),
         Binding("W", "slow(-1)", "Slow before", show=False, id="requests.slow_before", tooltip="The slow one before"),
+        Binding("h", "chart", "Chart", show=False, id="requests.chart", tooltip="Bars over time, or none"),
+        Binding("plus,equals_sign", "zoom(-1)", "Closer", show=False, key_display="+", id="requests.closer",
+                tooltip="Bars of a shorter time"),
+        Binding("minus", "zoom(1)", "Wider", show=False, key_display="-", id="requests.wider",
+                tooltip="Bars of a longer time"),
+        Binding("less_than_sign", "chart_move(-1)", "Older", show=False, key_display="<", id="requests.older",
+                tooltip="Bars of the time before"),
+        Binding("greater_than_sign", "chart_move(1)", "Newer", show=False, key_display=">", id="requests.newer",
+                tooltip="Bars of the time after"),
         Binding("escape", "calm", "Back", show=False, id="requests.calm", tooltip="End the search, leave the past"),
         Binding("a", "every_row", "Every row", show=False, id="requests.every_row", tooltip="Sample a busy log or not"),
         Binding("c", "customer", "Customer", show=False, id="requests.customer", tooltip="The customer of this row"),
@@ -77,6 +89,7 @@ class RequestsScreen(DeckScreen[Batch]):
         self.log_view: RingLog[RequestRow] = RingLog(request_line, _CAPACITY, id="log")
         self.account = Account()
         self.search = LogSearch(source, self.feed)
+        self.chart = LogChart(source, self.feed, self.log_view)
         self._first = False
         self._left: float | None = None
         self._paging = False
@@ -85,6 +98,7 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="chips", markup=False)
+        yield self.chart
         yield Static(TITLE, id="columns", markup=False)
         yield self.log_view
         yield Static("", id="account", markup=False)
@@ -133,6 +147,7 @@ class RequestsScreen(DeckScreen[Batch]):
         self.account = Account()
         self._past = None
         self.log_view.clear()
+        self.chart.forget()
         if note:
             self.log_view.note(note)
         self._tell_chips()
@@ -185,6 +200,15 @@ class RequestsScreen(DeckScreen[Batch]):
     def action_window(self, number: int) -> None:
         self.feed.window = WINDOWS[number]
         self._restart()
+
+    def action_chart(self) -> None:
+        self.chart.toggle()
+
+    def action_zoom(self, steps: int) -> None:
+        self.chart.zoom(steps)
+
+    def action_chart_move(self, steps: int) -> None:
+        self.chart.move(steps)
 
     def action_every_row(self) -> None:
         self.feed.every_row = not self.feed.every_row
@@ -245,32 +269,32 @@ class RequestsScreen(DeckScreen[Batch]):
     def on_ring_log_top_reached(self, event: RingLog.TopReached) -> None:
         event.stop()
         if not self._paging:
-            self._page(self._page_back())
+            self._page(self._page_back)
 
     def on_ring_log_end_reached(self, event: RingLog.EndReached) -> None:
         event.stop()
         if self._past is not None and not self._paging:
-            self._page(self._page_on(self._past))
+            self._page(partial(self._page_on, self._past))
 
-    def _page(self, work: Coroutine[Any, Any, None]) -> None:
+    def _page(self, work: _Work) -> None:
         self._paging = True
-        self.run_worker(self._paged(work), group="page")
+        self.run_worker(partial(self._paged, work), group="page")
 
-    async def _paged(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _paged(self, work: _Work) -> None:
         try:
             await self._read(work)
         finally:
             self._paging = False
 
-    async def _read(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _read(self, work: _Work) -> None:
         try:
-            await work
+            await work()
         except DatabaseError as error:
             self.failure = word(error)
 
-    def _jump(self, work: Coroutine[Any, Any, None]) -> None:
+    def _jump(self, work: _Work) -> None:
         """Goes elsewhere in the log; a later jump takes the place of one under way."""
-        self.run_worker(self._read(work), group="jump", exclusive=True)
+        self.run_worker(partial(self._read, work), group="jump", exclusive=True)
 
     async def _page_back(self) -> None:
         log = self.log_view
@@ -296,7 +320,7 @@ class RequestsScreen(DeckScreen[Batch]):
     def go_to(self, text: str) -> None:
         """Shows the log around a moment. Raises ValueError with a sentence when it cannot be read."""
         moment = parse_moment(text, datetime.now(UTC))
-        self._jump(self._open_at(moment))
+        self._jump(partial(self._open_at, moment))
 
     async def _open_at(self, moment: datetime) -> None:
         past = await self.feed.around(moment)
@@ -329,7 +353,7 @@ class RequestsScreen(DeckScreen[Batch]):
         self.query_one(Prompt).close()
         self.search.begin(sought)
         self._tell_chips()
-        self.run_worker(self._count_hits(), group="hits", exclusive=True)
+        self.run_worker(self._count_hits, group="hits", exclusive=True)
         self._seek(sought, newer=False)
 
     def action_calm(self) -> None:
@@ -359,7 +383,8 @@ class RequestsScreen(DeckScreen[Batch]):
         log = self.log_view
         if not log.seek(sought.matches, forward=newer):
             row = log.cursor_row
-            self._jump(self._seek_beyond(sought, datetime.now(UTC) if row is None else row.timestamp, newer))
+            moment = datetime.now(UTC) if row is None else row.timestamp
+            self._jump(partial(self._seek_beyond, sought, moment, newer))
 
     async def _seek_beyond(self, sought: RequestFilter, moment: datetime, newer: bool) -> None:
         row = await self.search.nearest(sought, moment, newer=newer)

@@ -146,3 +146,20 @@ async def test_a_marked_row_is_found_again(business: str) -> None:
         await follows(deck, 59)
         await deck.press("up", "up", "space", "home", "m")
         await _on(deck, 57)
+
+
+async def test_bars_over_time_come_and_go_and_zoom_around_the_rows_in_view(business: str) -> None:
+    log(business, 0, 60, ago_s=5)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 59)
+        await deck.press("h")
+        await deck.sees("guaranteed 100%", "(requests in 5 s)")
+        await deck.press("plus")
+        await deck.sees("(requests in 2 s)")
+        await deck.press("minus", "minus", "minus")
+        await deck.sees("(requests in 30 s)")
+        await deck.say("/", "5xx")
+        await deck.until(lambda: "guaranteed" not in deck.text, "nothing is left to count")
+        await deck.press("h")
+        await deck.until(lambda: "requests in" not in deck.text, "it is gone")
