@@ -73,9 +73,9 @@ class RequestsScreen(DeckScreen[Batch]):
         Binding("y", "key", "Key", show=False, id="requests.key", tooltip="The key of this row"),
         Binding("o", "copy", "Copy", show=False, id="requests.copy", tooltip="Copy the marked rows, or this one"),
         Binding("ctrl+d", "plain", "Plain lines", show=False, id="requests.plain",
-                tooltip="The lines in view on the normal screen, to be selected there"),
+                tooltip="These lines on the normal screen"),
         Binding("ctrl+o", "export", "Export", show=False, id="requests.export",
-                tooltip="Write what is held here, or the window, to a file; again: stop"),
+                tooltip="Write these rows to a file, or stop it"),
     ]  # fmt: skip
     DEFAULT_CSS = """
     RequestsScreen #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
