@@ -9,7 +9,7 @@ _PATIENCE_S = 3.0  # then a reply is taken as lost
 
 class Pace:
     """Each painted line is paid for with time: one line is soon followed by the next, a whole screen of 36 lines
-    after 0.45 s. That is 2 frames a second of some 5 KB, however many rows come.
+    after half a second. That is 2 frames a second of some 6 KB, however many rows come.
 
     Where the terminal is asked after each frame whether it has arrived, no more than two are on their way. A
     terminal that never replies is not asked any more.
@@ -18,7 +18,7 @@ class Pace:
     def __init__(
         self,
         frames_per_second: float = 10,
-        lines_per_second: float = 80,
+        lines_per_second: float = 72,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._least_s = 1 / frames_per_second

@@ -178,7 +178,7 @@ class RequestsScreen(DeckScreen[Batch]):
         text = self.account.line(self.size.width) if self.feed.begun else ""
         if text != self._told:
             self._told = text
-            self.query_one("#account", Static).update(text)
+            self.query_one("#account", Static).update(text, layout=False)
 
     def _age(self) -> tuple[Item, ...]:
         if self._loaded is None or self.failure is not None:

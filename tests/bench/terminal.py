@@ -58,7 +58,7 @@ class Span:
     seconds: float
     bytes: int
     frames: int
-    full_frames: int  # that wrote half of the screen's lines or more
+    full_frames: int  # that wrote half of the screen's lines or more, from their beginning
     cpu_percent: float
     rss_mb: tuple[float, float]
     most_in_flight: int
@@ -201,7 +201,8 @@ class Terminal:
             touched: set[int] = set()
             for line, column, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
                 self._tally.by_line[int(line)] += len(text) + len(line) + len(column) + 4
-                touched.add(int(line))
+                if column == b"1":
+                    touched.add(int(line))
             self._tally.frames += 1
             self._tally.full_frames += len(touched) >= ROWS / 2
 
