@@ -151,6 +151,7 @@ class RequestsScreen(DeckScreen[Batch]):
         if note:
             self.log_view.note(note)
         self._tell_chips()
+        self._tell_account()
         self.reload()
 
     # What is always on screen

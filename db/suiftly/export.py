@@ -177,7 +177,10 @@ class _Record:
         entry = Entry(
             operation_id=uuid4(),
             action=action,
-            subjects=tuple(f"{kind}:{value}" for kind, value in named if value and kind not in wanted.negated),
+            # 0 stands for none.
+            subjects=tuple(
+                f"{kind}:{value}" for kind, values in named if kind not in wanted.negated for value in values if value
+            ),
             actor=self.actor,
             reason=reason,
             outcome="done",

@@ -114,7 +114,7 @@ class Operator:
         await self._heard()
         await asyncio.sleep(0.05)
 
-    async def until(self, condition: Callable[[], Found], what: str, wait_s: float = 6.0) -> Found:
+    async def until(self, condition: Callable[[], Found], what: str, wait_s: float = 15.0) -> Found:
         """What the condition gives, once that is true."""
         deadline = monotonic() + wait_s
         while not (found := condition()):
@@ -122,7 +122,7 @@ class Operator:
             await asyncio.sleep(0.03)
         return found
 
-    async def sees(self, *parts: str, wait_s: float = 6.0) -> str:
+    async def sees(self, *parts: str, wait_s: float = 15.0) -> str:
         """The screen, once it shows all of these. What was painted with them is there too for who looks next."""
 
         def all_there() -> str:
@@ -133,7 +133,7 @@ class Operator:
         await self._heard()
         return text
 
-    async def sees_no(self, *parts: str, wait_s: float = 6.0) -> str:
+    async def sees_no(self, *parts: str, wait_s: float = 15.0) -> str:
         """The screen, once it shows none of these."""
 
         def none_there() -> str:
