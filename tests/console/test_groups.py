@@ -230,6 +230,6 @@ async def test_a_broken_file_of_filters_is_told(
     (tmp_path / "opsdeck/filters.toml").write_text("[[[")
     async with console(same_business) as deck:
         await deck.say(":", "saved")
-        await deck.sees("is not a file of saved filters")
+        await deck.until(lambda: "is not a file of saved filters" in deck.prose, "what is wrong with the file")
         await deck.say(":", "requests @errors")
         await deck.until(lambda: "mend it or move it away" in deck.prose, "told again")

@@ -42,7 +42,7 @@ async def exported(
     **more: Any,
 ) -> Exported:
     cursor = (await Requests(database).begin(wanted, recent=0)).cursor
-    span = {"start": NOW - timedelta(hours=3), "end": NOW + timedelta(minutes=1)}
+    span = {"start": NOW - timedelta(hours=3), "end": datetime.now(UTC) + timedelta(minutes=1)}
     order = Export(cursor, path, **({"format": Format.JSONL} | span | more))
     return await export(database, order, actor=ANN, tell=tell)
 

@@ -333,7 +333,8 @@ async def test_questions_about_one_key_go_by_the_index_of_its_customer(
     (plan,) = questions.plans()
     assert plan
     assert all("customer" in name for name, kind in plan if "Index" in kind), plan
-    assert not any("Seq" in kind for _, kind in plan), plan
+    next_hour = f"{datetime.now(UTC) + timedelta(hours=1):%Y%m%d%H}"  # empty, and read as such near the end of an hour
+    assert not any("Seq" in kind for name, kind in plan if not name.endswith(next_hour)), plan
     assert await Traffic(database).still_served() == 1
     (plan,) = questions.plans()
     assert any("customer" in name for name, _ in plan), plan
