@@ -338,4 +338,4 @@ async def test_questions_about_one_key_go_by_the_index_of_its_customer(
     assert await Traffic(database).still_served() == 1
     (plan,) = questions.plans()
     assert any("customer" in name for name, _ in plan), plan
-    assert not any("Seq" in kind for _, kind in plan), plan
+    assert not any("Seq" in kind for name, kind in plan if not name.endswith(next_hour)), plan
