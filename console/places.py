@@ -1,6 +1,5 @@
-"""Where an operator can go: places, the words that name them, and the way back."""
+"""Where an operator can go: places, the subjects that are recognised, and the way back."""
 
-import difflib
 import re
 from dataclasses import dataclass, field
 
@@ -19,24 +18,6 @@ class Place:
         if self.kind == "key":
             return f"key {format_fingerprint(int(self.subject))}"
         return f"{self.kind} {self.subject}".strip()
-
-
-TOP = ("overview", "customers", "keys", "requests", "jobs")
-"""The screens that digits switch to, in their order."""
-
-_ALIASES = {
-    "o": "overview",
-    "cu": "customers",
-    "c": "customer",
-    "k": "keys",
-    "r": "requests",
-    "j": "jobs",
-    "log": "requests",
-    "tail": "requests",
-    "g": "groups",
-}
-COMMANDS = (*TOP, "customer", "key", "groups", "goto", "save", "saved", "help", "quit")
-"""What can be typed behind `:`."""
 
 
 def recognised(text: str) -> tuple[Place, ...]:
@@ -70,31 +51,6 @@ def _fingerprint_of(value: str) -> str:
 def may_be_key(word: str) -> bool:
     """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped."""
     return any(begins_like_key(value) for value in word.rpartition(":")[2].split(","))
-
-
-def parse_command(text: str) -> Place:
-    """Reads a line typed behind `:`, such as `customers suspended`, `key 0x0100607b` or just a subject.
-
-    Raises ValueError with one sentence that names the word and the nearest command.
-    """
-    if any(may_be_key(hide_key(word)) for word in text.split()):
-        raise ValueError("this begins like a key but is none; keys have 37 characters, the letters in upper case")
-    word, _, rest = text.strip().partition(" ")
-    name = _ALIASES.get(word.lower(), word.lower())
-    rest = rest.strip()
-    if name in ("key", "customer"):
-        if not rest:
-            raise ValueError(f":{name} wants {'a fingerprint' if name == 'key' else 'a customer id'} behind it")
-        matching = [place for place in recognised(rest) if place.kind == name]
-        if not matching:
-            raise ValueError(f"{rest!r} is not a {'fingerprint' if name == 'key' else 'customer id'}")
-        return matching[0]
-    if name in COMMANDS:
-        return Place(name, rest)
-    if not rest and (places := recognised(word)):
-        return places[0]
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    raise ValueError(f"there is no command {word!r}" + (f"; did you mean {near[0]}?" if near else "; ? shows help"))
 
 
 @dataclass(slots=True)

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.places import COMMANDS, TOP, History, Place, hide_key, parse_command, recognised
+from console.commands import COMMANDS, parse_command
+from console.directory import TOP
+from console.places import History, Place, hide_key, recognised
 from tests.console.conftest import PASTED, PASTED_KEY
 from tests.db.seed import wallet
 
@@ -98,7 +100,7 @@ def test_every_fingerprint_is_read_back_from_its_title(number: int) -> None:
 def test_one_goes_back_and_ahead_and_a_new_way_forgets_the_old_one() -> None:
     history = History()
     assert history.step(-1) is None
-    for kind in TOP[:4]:
+    for kind in list(TOP)[:4]:
         history.visit(Place(kind))
     assert history.step(1) is None
     assert history.step(-1) == Place("keys")

@@ -1,0 +1,50 @@
+"""Which screens there are, and the names and digits that lead to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from console.places import Place
+from console.screens.base import DeckScreen
+from console.screens.customer import CustomerScreen
+from console.screens.customers import CustomersScreen
+from console.screens.groups import GroupsScreen
+from console.screens.jobs import JobsScreen
+from console.screens.key import KeyScreen
+from console.screens.keys import KeysScreen
+from console.screens.overview import OverviewScreen
+from console.screens.requests import RequestsScreen
+from console.screens.saved import SavedScreen
+from db.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One screen."""
+
+    kind: str  # of the places that it shows
+    opens: Callable[[Source, Place], DeckScreen[Any]]
+    answers: str = ""  # what for, in the palette
+    aliases: tuple[str, ...] = ()  # behind `:`
+
+
+_TOP = (
+    Entry("overview", OverviewScreen, "Is anything wrong right now?", ("o",)),
+    Entry("customers", CustomersScreen, "Find a customer by id, wallet prefix or status", ("cu",)),
+    Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
+    Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
+    Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
+)
+_ABOVE = (
+    Entry("customer", CustomerScreen, aliases=("c",)),
+    Entry("key", KeyScreen),
+    Entry("groups", GroupsScreen, aliases=("g",)),
+    Entry("saved", SavedScreen),
+)
+
+TOP = {entry.kind: entry for entry in _TOP}
+"""The screens that are always there, in the order of their digits."""
+SCREENS = TOP | {entry.kind: entry for entry in _ABOVE}
+"""These, and those that open above them."""
+DIGITS = dict(zip("1234567890", TOP, strict=False))
+"""Which of them a digit switches to."""
