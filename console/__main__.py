@@ -7,13 +7,12 @@ import sys
 
 from console import failures
 from console.cli import parse, password_free
-from console.cli.context import Context, open_database, own_command, require_terminal
+from console.cli.context import Context, open_database, open_source, own_command, require_terminal
 from console.cli.output import narrate
 from console.settings import Settings, UsageError
 from db.database import Database
 from db.errors import DatabaseError, NotLetIn, SchemaMismatch, Unavailable
 from db.migrate import schema_state
-from db.source import Source
 
 _HIDDEN_DSN = "OPSDECK_DSN_OPTION"  # --dsn on its way to the second start; it still wins over everything
 
@@ -27,7 +26,7 @@ async def _open_console(settings: Settings) -> int:
     await database.open()
     try:
         await _check_schema(database)
-        return await OpsDeck(Source(database), settings).run_until_quit()
+        return await OpsDeck(open_source(settings, database), settings).run_until_quit()
     finally:
         await database.close()
 

@@ -22,13 +22,14 @@ from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.health import Check, State, health
-from db.suiftly.jobs import JOBS, rebaselined
+from db.suiftly.jobs import JOBS, priced, rebaselined
 from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import RevokeKeys
+from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
 from db.suiftly.request_filter import from_options as filter_from_options
@@ -80,6 +81,8 @@ __all__ = [
     "Overview",
     "Page",
     "Preview",
+    "PriceBook",
+    "PriceBookError",
     "Receipt",
     "Replica",
     "RequestFilter",
@@ -103,6 +106,7 @@ __all__ = [
     "format_fingerprint",
     "invent_business",
     "key_metadata_words",
+    "load_prices",
     "looks_like_key",
     "mask_ip",
     "parse_customer_search",
@@ -130,9 +134,10 @@ def service_name(code: int) -> str:
 class Source:
     """One database as the console sees it. Screens are handed this and know nothing below it."""
 
-    def __init__(self, database: Database, actor: Actor | None = None) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None, prices: PriceBook | None = None) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
+        self.prices = prices or load_prices()
         self.audit = Audit(database)
         self.breakdown = Breakdown(database)
         self.control = Control(database)
@@ -174,6 +179,7 @@ class Source:
 
     async def run_job(self, job: Job, *, dry_run: bool = False, tell: Tell | None = None) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
+        job = priced(job, self.prices)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell)
 
     async def run_due_jobs(self) -> list[JobRun]:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from console.settings import Settings, UsageError, load_settings
+from console.settings import Settings, UsageError, configuration_path, load_settings
 from db.database import Database, Limits
-from db.source import Source
+from db.source import PriceBookError, Source, load_prices
 
 Subparsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
 OpenConsole = Callable[[Settings], Awaitable[int]]
@@ -31,6 +31,16 @@ def open_database(settings: Settings) -> Database:
         read_only=settings.read_only,
         pgbouncer=profile.pgbouncer,
     )
+
+
+def open_source(settings: Settings, database: Database) -> Source:
+    """The Source of an open database, with the price book of the settings. Raises UsageError."""
+    profile, path = settings.profile, settings.profile.price_book
+    try:
+        prices = load_prices(path and configuration_path().parent / path.expanduser(), profile.price_preset)
+    except PriceBookError as error:
+        raise UsageError(str(error)) from error
+    return Source(database, prices=prices)
 
 
 def own_command(*arguments: str) -> list[str]:
@@ -77,4 +87,4 @@ class Context:
     @asynccontextmanager
     async def source(self) -> AsyncGenerator[Source]:
         async with self.database() as database:
-            yield Source(database)
+            yield open_source(self.settings(), database)

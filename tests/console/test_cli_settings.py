@@ -117,6 +117,13 @@ def test_a_bad_profile_file_is_one_sentence_that_names_the_field(tmp_path: Path)
         assert SECRET not in complaint
 
 
+def test_a_bad_price_book_is_one_sentence_that_names_file_and_line(business: str, tmp_path: Path) -> None:
+    (tmp_path / "ours.toml").write_text("default = 'ours'\n[presets.ours]\nrounding = 'away'\n")
+    path = profile(tmp_path, "[profiles.default]\nprice_book = 'ours.toml'\n")
+    told = opsdeck(business, "jobs", "list", OPSDECK_CONFIG=path).complained(2)
+    assert f"{tmp_path}/ours.toml, line 3: presets.ours.rounding" in told
+
+
 def test_a_profile_file_that_is_no_text_or_no_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes("[profiles.prod]\n# Z\u00fcrich\n".encode("latin-1"))

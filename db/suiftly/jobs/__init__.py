@@ -5,7 +5,9 @@ from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.log_consumer import LogConsumer
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
+from db.suiftly.jobs.priced_job import PricedJob
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
+from db.suiftly.pricing import PriceBook
 
 JOBS: tuple[Job, ...] = (AggregateUsage(), RollUpTraffic(), MaintainPartitions(), CleanUp())
 """In the order in which they are worth running."""
@@ -14,3 +16,8 @@ JOBS: tuple[Job, ...] = (AggregateUsage(), RollUpTraffic(), MaintainPartitions()
 def rebaselined(job: Job) -> Job | None:
     """The form of a job that recounts after a restore into another cluster; None for jobs that count nothing."""
     return type(job)(rebaseline=True) if isinstance(job, LogConsumer) else None
+
+
+def priced(job: Job, prices: PriceBook) -> Job:
+    """The job with this price book, if it deals in prices or limits."""
+    return type(job)(prices) if isinstance(job, PricedJob) else job
