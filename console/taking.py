@@ -1,6 +1,7 @@
 """Rows leave the console: into the clipboard, or onto the normal screen for the terminal's own selection."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from textual.app import App, SuspendNotSupported
@@ -30,7 +31,7 @@ class Taking:
 
     def show(self, lines: Sequence[str]) -> None:
         """Lines on the normal screen, until the operator comes back."""
-        self._app.run_worker(self._show(lines), group="plain", exclusive=True)
+        self._app.run_worker(partial(self._show, lines), group="plain", exclusive=True)
 
     async def _show(self, lines: Sequence[str]) -> None:
         try:

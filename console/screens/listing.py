@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -113,7 +114,7 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
 
     def on_keyset_table_more_wanted(self, event: KeysetTable.MoreWanted[Any]) -> None:
         event.stop()
-        self.run_worker(self._load_more(event.last, self.search), group="more", exclusive=True)
+        self.run_worker(partial(self._load_more, event.last, self.search), group="more", exclusive=True)
 
     async def _load_more(self, last: Row, search: Search) -> None:
         try:

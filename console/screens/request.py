@@ -1,5 +1,6 @@
 """One request explained in words."""
 
+from functools import partial
 from typing import ClassVar, cast
 
 from rich.text import Text
@@ -85,7 +86,7 @@ class RequestScreen(ModalScreen[Place | None]):
         self.row, self._revealed = row, False
         self._tell()
         self.query_one(VerticalScroll).scroll_home(animate=False)
-        self.run_worker(self._look_around(row), group="around", exclusive=True)
+        self.run_worker(partial(self._look_around, row), group="around", exclusive=True)
 
     def _tell(self) -> None:
         told = explain(self.row, reveal=self._revealed)
