@@ -1,9 +1,9 @@
 """Options of the commands that read the request log: filters, spans of time."""
 
-import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from console.moments import parse_age, parse_moment
 from console.saved_filters import SavedFilterError, find_filter
 from console.settings import UsageError
 from db.source import FilterError, RequestFilter, filter_from_options, parse_request_filter
@@ -21,8 +21,7 @@ _FILTERS = {
     "path": "beginning of the path",
     "slower-than": "500ms, 2s",
 }
-_LONGEST_S = 2 * 86400  # the log keeps no more
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = timedelta(days=2)  # the log keeps no more
 
 
 def add_filters(parser: ArgumentParser) -> None:
@@ -48,17 +47,18 @@ def filter_of(options: Namespace) -> RequestFilter:
 
 def duration(text: str) -> timedelta:
     """90s, 15m, 2h, 1d."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 0 < seconds <= _LONGEST_S:
+    try:
+        age = parse_age(text)
+    except ValueError:
+        age = timedelta()
+    if not timedelta() < age <= _LONGEST:
         raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
-    return timedelta(seconds=seconds)
+    return age
 
 
 def moment(text: str) -> datetime:
     """An RFC 3339 time; without an offset it is UTC."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a time; write 2026-11-20T14:00Z") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return parse_moment(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from console.failures import word
+from console.moments import parse_past
 from console.parts.account import Account
 from console.parts.log_chart import LogChart
 from console.parts.log_feed import WINDOWS, LogFeed, after
 from console.parts.log_search import ERRORS, SLOW, LogSearch
-from console.parts.moments import parse_moment
 from console.parts.request_line import TITLE, WIDE, WIDE_TITLE, request_line, request_text
 from console.places import Place
 from console.saved_filters import read_filter
@@ -320,7 +320,7 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def go_to(self, text: str) -> None:
         """Shows the log around a moment. Raises ValueError with a sentence when it cannot be read."""
-        moment = parse_moment(text, datetime.now(UTC))
+        moment = parse_past(text, datetime.now(UTC))
         self._jump(partial(self._open_at, moment))
 
     async def _open_at(self, moment: datetime) -> None:

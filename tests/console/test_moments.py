@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.parts.moments import parse_moment
+from console.moments import parse_moment, parse_past
 
 NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
 
@@ -22,10 +22,21 @@ NOW = datetime(2026, 11, 21, 14, 30, tzinfo=UTC)
     ],
 )
 def test_a_moment_is_read(text: str, moment: datetime) -> None:
-    assert parse_moment(text, NOW) == moment
+    assert parse_past(text, NOW) == moment
 
 
-@pytest.mark.parametrize("text", ["", "noon", "25:00", "2026-13-01", "-5", "2026-11-22 10:00"])
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "2026-13-01", "-5", "-999999d", "2026-11-22 10:00"])
 def test_what_is_no_moment_of_the_past_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time|in the future"):
-        parse_moment(text, NOW)
+        parse_past(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["14:05", "-15m", "0001-01-01T00:00+02:00"])
+def test_an_option_of_the_shell_takes_a_whole_moment_alone(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        parse_moment(text)
+    assert (
+        parse_moment("2026-11-20T14:00+02:00")
+        == parse_moment("2026-11-20 12:00")
+        == datetime(2026, 11, 20, 12, tzinfo=UTC)
+    )
