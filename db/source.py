@@ -26,6 +26,7 @@ from db.suiftly.jobs import JOBS, priced, rebaselined
 from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
+from db.suiftly.log_windows import History
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import RevokeKeys
@@ -37,7 +38,7 @@ from db.suiftly.request_filter import parse as parse_request_filter
 from db.suiftly.request_record import COLUMNS as RECORD_COLUMNS
 from db.suiftly.request_record import as_record
 from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import RETENTION, Batch, Cursor, History, Requests
+from db.suiftly.requests import RETENTION, Batch, Cursor, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business

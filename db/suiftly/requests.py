@@ -6,40 +6,22 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import LiteralString
 
-from psycopg.rows import args_row
-
 from db.capture import UNTIL, Mark, present, rows_since, span_since
 from db.database import Connection, Database
-from db.errors import TimedOut
+from db.suiftly.log_windows import COLUMNS, LOG, SELECT, Forward, History, Question, back, forth, pages, read
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
 
-# host() because building address objects costs more than decoding the other 22 columns together.
-_COLUMNS: LiteralString = """
-    timestamp, customer_id, path_prefix, config_hex, network, server_id, service_type, api_key_fp, fe_type,
-    traffic_type, event_type, host(client_ip), key_metadata, status_code, bytes_sent, time_total, time_request,
-    time_queue, time_connect, time_response, backend_id, termination_state, repeat
-"""
-_LOG: LiteralString = "haproxy_raw_logs"
-_SELECT: LiteralString = "SELECT " + _COLUMNS + " FROM " + _LOG + " WHERE "
-_WINDOW: LiteralString = " timestamp >= %(window_start)s AND timestamp < %(window_end)s AND "
 _SPAN: LiteralString = " timestamp BETWEEN %(first)s AND %(last)s AND "
-# A page ends with all rows of its last instant: the log has no row number, so this is what makes pages meet exactly.
-_NEWEST: LiteralString = " ORDER BY timestamp DESC FETCH FIRST %(limit)s ROWS WITH TIES"
-_OLDEST: LiteralString = " ORDER BY timestamp FETCH FIRST %(limit)s ROWS WITH TIES"
-
 _SAMPLE: LiteralString = " AND (status_code < 100 OR status_code >= 400 OR random() < %(share)s)"
 
-_CUSTOMER: LiteralString = _SELECT + "customer_id = %(customer)s AND "
+_CUSTOMER: LiteralString = SELECT + "customer_id = %(customer)s AND "
 _NEIGHBOURS: LiteralString = (
     "(" + _CUSTOMER + "timestamp BETWEEN %(first)s AND %(at)s ORDER BY timestamp DESC LIMIT %(limit)s) UNION ALL ("
     + _CUSTOMER + "timestamp > %(at)s AND timestamp <= %(last)s ORDER BY timestamp LIMIT %(limit)s)"
 )  # fmt: skip
 
-_FIRST_WINDOW = timedelta(seconds=5)
-_WIDEST_WINDOW = timedelta(hours=1)
 _FAST_CLOCK = timedelta(minutes=5)  # gateways whose clock is ahead write rows of the near future
-_FORWARD_PAGE = 10_000  # rows of one query
 _AROUND = timedelta(seconds=5)
 _AROUND_S = 2.0
 _SEARCH_S = 10.0  # for each window of a search
@@ -75,24 +57,6 @@ class Hits:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Rows forward in time, oldest first. The next page begins at `reached`; `complete` when it is the present."""
-
-    rows: list[RequestRow]
-    reached: datetime
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Rows back in time, newest first. The next page ends before `reached`; `complete` when the bound was reached."""
-
-    rows: list[RequestRow]
-    reached: datetime
-    complete: bool
-
-
 class Requests:
     """Reads haproxy_raw_logs. Every query has a bound: by transaction id or by time."""
 
@@ -104,9 +68,9 @@ class Requests:
     ) -> Batch:
         """The latest rows and a cursor that continues exactly behind them: both of one snapshot."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            mark = await present(connection, _LOG)
+            mark = await present(connection, LOG)
             now = await _database_time(connection)
-            history = await _back(connection, wanted, now + _FAST_CLOCK, now - within, limit=recent)
+            history = await back(connection, wanted.where(), now + _FAST_CLOCK, now - within, limit=recent)
         return Batch(history.rows[::-1], Cursor(mark, wanted, now), history.reached)
 
     async def since(self, cursor: Cursor, *, at_most: int | None = None) -> Batch:
@@ -116,10 +80,10 @@ class Requests:
         """
         condition, parameters = cursor.filter.where()
         async with self._database.reading(_CATCH_UP_S, one_snapshot=True, may_lag=True) as connection:
-            mark = await present(connection, _LOG)
+            mark = await present(connection, LOG)
             now = await _database_time(connection)
             rows: list[RequestRow] = []
-            span = await span_since(connection, _LOG, cursor.mark)
+            span = await span_since(connection, LOG, cursor.mark)
             passed = 0
             if span is not None:
                 parameters |= cursor.mark.parameters() | {"first": span.first, "last": span.last}
@@ -129,9 +93,7 @@ class Requests:
                 if at_most is not None and passed > at_most:
                     condition += _SAMPLE
                     parameters["share"] = at_most / passed
-                reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-                await reader.execute(rows_since(_COLUMNS, _LOG, condition), parameters)
-                rows = await reader.fetchall()
+                rows = await read(connection, rows_since(COLUMNS, LOG, condition), parameters)
         rows.sort(key=itemgetter(0))
         committed = 0 if span is None else span.rows
         return Batch(rows, Cursor(mark, cursor.filter, now), now, committed, max(passed, len(rows)))
@@ -140,8 +102,8 @@ class Requests:
         """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             now = await _database_time(connection)
-            newest = now + _FAST_CLOCK
-            history = await _back(connection, wanted, newest, now - (within or RETENTION), limit=limit)
+            oldest = now - (within or RETENTION)
+            history = await back(connection, wanted.where(), now + _FAST_CLOCK, oldest, limit=limit)
         return history.rows[::-1]
 
     async def forward(self, cursor: Cursor, since: timedelta) -> AsyncGenerator[list[RequestRow]]:
@@ -152,34 +114,12 @@ class Requests:
         async for page in self.within(cursor, cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK):
             yield page.rows
 
-    async def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
+    def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
         """Rows from `start` until before `end` that were committed before the cursor, oldest first, a page at a time.
 
-        Each page is one short query. Windows follow the traffic; one that takes too long is tried again narrower.
+        Each page is one short query.
         """
-        condition, parameters = cursor.filter.where()
-        parameters = parameters | cursor.mark.parameters() | {"limit": _FORWARD_PAGE}
-        query = _SELECT + _WINDOW + "(" + condition + ") AND " + UNTIL + _OLDEST
-        width, widest = _FIRST_WINDOW, _WIDEST_WINDOW
-        while start < end:
-            reached = min(start + width, end)
-            try:
-                async with self._database.reading(may_lag=True) as connection:
-                    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-                    await reader.execute(query, {"window_start": start, "window_end": reached, **parameters})
-                    rows = await reader.fetchall()
-            except TimedOut:
-                if width <= _FIRST_WINDOW:
-                    raise
-                width = widest = max(_FIRST_WINDOW, width / 4)
-                continue
-            if len(rows) >= _FORWARD_PAGE:
-                reached = rows[-1].timestamp + timedelta(microseconds=1)
-                width = max(_FIRST_WINDOW, width / 2)
-            else:
-                width = min(2 * width, widest)
-            yield Forward(rows, reached, complete=reached >= end)
-            start = reached
+        return pages(self._database, _until(cursor.filter, cursor.mark), start, end)
 
     async def before(
         self,
@@ -194,16 +134,17 @@ class Requests:
 
         With `cursor` only rows that were committed before it: those after it a tail has delivered already.
         """
+        question = wanted.where() if cursor is None else _until(wanted, cursor.mark)
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             oldest = await _database_time(connection) - RETENTION
             oldest = oldest if bound is None else max(oldest, bound)
-            return await _back(connection, wanted, moment, oldest, limit=limit, mark=cursor and cursor.mark)
+            return await back(connection, question, moment, oldest, limit=limit)
 
     async def after(self, wanted: RequestFilter, moment: datetime, *, limit: int = 500) -> Forward:
         """The oldest rows at or after `moment`, up to the present."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             end = await _database_time(connection) + _FAST_CLOCK
-            return await _forth(connection, wanted.where(), moment, end, limit=limit)
+            return await forth(connection, wanted.where(), moment, end, limit=limit)
 
     async def around(self, row: RequestRow, *, each_side: int = 10) -> list[RequestRow]:
         """The customer's requests within 5 s, nearest first to count and oldest first to read, the row among them."""
@@ -215,9 +156,7 @@ class Requests:
             "limit": each_side,
         }
         async with self._database.reading(_AROUND_S, may_lag=True) as connection:
-            reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-            await reader.execute(_NEIGHBOURS, bounds)
-            rows = await reader.fetchall()
+            rows = await read(connection, _NEIGHBOURS, bounds)
         # Where a crowd shares its instant the row itself may not be among those that were taken.
         return sorted(rows if row in rows else [*rows, row], key=itemgetter(0))
 
@@ -232,9 +171,9 @@ class Requests:
             now = await _database_time(connection)
             if newer:
                 start = moment + timedelta(microseconds=1)
-                found = (await _forth(connection, question, start, now + _FAST_CLOCK, limit=1)).rows
+                found = (await forth(connection, question, start, now + _FAST_CLOCK, limit=1)).rows
             else:
-                found = (await _back_where(connection, question, moment, now - RETENTION, limit=1)).rows
+                found = (await back(connection, question, moment, now - RETENTION, limit=1)).rows
         return found[0] if found else None
 
     async def hits(self, wanted: RequestFilter, sought: RequestFilter, start: datetime, *, at_most: int) -> Hits:
@@ -242,7 +181,7 @@ class Requests:
         condition, parameters = wanted.where()
         also, more = sought.where("s_")
         query = (
-            "SELECT count(*) FROM (SELECT FROM " + _LOG + " WHERE timestamp >= %(start)s AND (" + condition + ") AND ("
+            "SELECT count(*) FROM (SELECT FROM " + LOG + " WHERE timestamp >= %(start)s AND (" + condition + ") AND ("
             + also + ") LIMIT %(at_most)s) hits"
         )  # fmt: skip
         async with self._database.reading(_SEARCH_S, may_lag=True) as connection:
@@ -253,7 +192,7 @@ class Requests:
 
 
 async def _count_news(connection: Connection, condition: LiteralString, parameters: dict[str, object]) -> int:
-    query: LiteralString = "SELECT count(*) FROM (" + rows_since("timestamp", _LOG, condition) + ") news"
+    query: LiteralString = "SELECT count(*) FROM (" + rows_since("timestamp", LOG, condition) + ") news"
     row = await (await connection.execute(query, parameters)).fetchone()
     return int(row[0]) if row else 0
 
@@ -263,68 +202,7 @@ async def _database_time(connection: Connection) -> datetime:
     return row[0] if row else datetime.now(UTC)
 
 
-async def _back(
-    connection: Connection,
-    wanted: RequestFilter,
-    moment: datetime,
-    bound: datetime,
-    *,
-    limit: int,
-    mark: Mark | None = None,
-) -> History:
+def _until(wanted: RequestFilter, mark: Mark) -> Question:
+    """The filter, for rows that were committed before the mark."""
     condition, parameters = wanted.where()
-    if mark is not None:
-        condition += " AND " + UNTIL
-        parameters = parameters | mark.parameters()
-    return await _back_where(connection, (condition, parameters), moment, bound, limit=limit)
-
-
-_Question = tuple[LiteralString, dict[str, object]]  # a condition and its parameters
-
-
-async def _back_where(
-    connection: Connection, question: _Question, moment: datetime, bound: datetime, *, limit: int
-) -> History:
-    """Reads windows back from `moment`, each four times as wide, until `limit` rows are there or `bound` is reached.
-
-    Narrow first: on a busy log a few seconds fill a page. It gives up after as many rows as there are, never
-    after a time: the statement timeout ends each window.
-    """
-    condition, parameters = question
-    query = _SELECT + _WINDOW + "(" + condition + ")" + _NEWEST
-    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-    rows: list[RequestRow] = []
-    width = _FIRST_WINDOW
-    while moment > bound and limit > 0:
-        start = max(moment - width, bound)
-        left = limit - len(rows)
-        await reader.execute(query, {"window_start": start, "window_end": moment, "limit": left, **parameters})
-        found = await reader.fetchall()
-        rows += found
-        if len(found) >= left:
-            return History(rows, found[-1].timestamp, complete=False)
-        moment = start
-        width = min(4 * width, _WIDEST_WINDOW)
-    return History(rows, max(moment, bound), complete=moment <= bound)
-
-
-async def _forth(
-    connection: Connection, question: _Question, moment: datetime, end: datetime, *, limit: int
-) -> Forward:
-    """The same forwards."""
-    condition, parameters = question
-    query = _SELECT + _WINDOW + "(" + condition + ")" + _OLDEST
-    reader = connection.cursor(row_factory=args_row(RequestRow), binary=True)
-    rows: list[RequestRow] = []
-    width = _FIRST_WINDOW
-    while moment < end and limit > 0:
-        until = min(moment + width, end)
-        left = limit - len(rows)
-        await reader.execute(query, {"window_start": moment, "window_end": until, "limit": left, **parameters})
-        found = await reader.fetchall()
-        rows += found
-        if len(found) >= left:
-            return Forward(rows, found[-1].timestamp + timedelta(microseconds=1), complete=False)
-        moment = until
-        width = min(4 * width, _WIDEST_WINDOW)
-    return Forward(rows, end, complete=True)
+    return "(" + condition + ") AND " + UNTIL, parameters | mark.parameters()

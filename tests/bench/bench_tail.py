@@ -13,11 +13,11 @@ import psycopg
 from db.capture import SINCE, rows_since
 from db.database import Database
 from db.suiftly import breakdown as breakdown_module
-from db.suiftly import requests as requests_module
 from db.suiftly.breakdown import Breakdown, GroupBy
 from db.suiftly.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.jobs.log_consumer import take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
+from db.suiftly.log_windows import COLUMNS, WINDOW
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.requests import Requests
 from db.suiftly.traffic import Traffic
@@ -50,7 +50,7 @@ async def _tail(database: Database, dsn: str, explained: bool) -> None:
         condition = f"SELECT count(*) FROM haproxy_raw_logs WHERE {SINCE[0]}"
         base = await timed(query(database, condition, cursor.mark.parameters()))
         report.line(f"{new:,} new rows", timing, "count(*) of them", base)
-        whole = rows_since(requests_module._COLUMNS, "haproxy_raw_logs", "true")
+        whole = rows_since(COLUMNS, "haproxy_raw_logs", "true")
         report.line(
             "&nbsp; the same as one query over all partitions",
             await timed(query(database, whole, cursor.mark.parameters())), "count(*) of them", base,
@@ -73,7 +73,7 @@ async def _pages(database: Database, explained: bool) -> None:
             history = await requests.before(wanted, moment)
             condition, parameters = wanted.where()
             parameters = parameters | {"window_start": history.reached, "window_end": moment}
-            text = f"SELECT count(*) FROM haproxy_raw_logs WHERE {requests_module._WINDOW} ({condition})"
+            text = f"SELECT count(*) FROM haproxy_raw_logs WHERE {WINDOW} ({condition})"
             base = await timed(query(database, text, parameters), times=10, warm_up=2)
             span = moment - history.reached
             report.line(

@@ -8,8 +8,9 @@ import psycopg
 
 from db.database import Database, Limits
 from db.errors import TimedOut
+from db.suiftly.log_windows import Forward
 from db.suiftly.request_filter import RequestFilter
-from db.suiftly.requests import Forward, Requests
+from db.suiftly.requests import Requests
 from tests.db.suiftly.log_traffic import ALL, a_row, in_table, numbers, write
 
 
