@@ -11,7 +11,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from db.audit_chain import Checkpoint, Tell, Verification, checkpoint, verify
 from db.database import Connection, Database
+from db.page import Page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,22 @@ class AuditRow:
     reason: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-    outcome: str  # done, refused, stale, failed, abandoned
+    outcome: str  # done, partial, refused, stale, failed, cancelled, abandoned
     message: str | None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subjects", tuple(self.subjects))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSearch:
+    """What a list of the record is narrowed to. Fields combine; several values of one field are alternatives."""
+
+    subject: str | None = None  # "key:2711124630", "customer:42", "job:clean-up"
+    actions: tuple[str, ...] = ()
+    who: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    without_actions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +139,42 @@ class Audit:
             return await about(connection, subjects, limit=limit)
 
     async def page(
-        self, *, subject: str | None = None, action: str | None = None, before: int | None = None, limit: int = 100
-    ) -> tuple[AuditRow, ...]:
+        self, search: AuditSearch | None = None, *, before: int | None = None, limit: int = 100
+    ) -> Page[AuditRow]:
         """Newest first; `before` is the seq of the last row already shown."""
+        wanted = search or AuditSearch()
         conditions: list[LiteralString] = ["true"]
-        if subject is not None:
+        if wanted.subject is not None:
             conditions.append("subjects @> ARRAY[%(subject)s]")
-        if action is not None:
-            conditions.append("action = %(action)s")
+        if wanted.actions:
+            conditions.append("action = ANY(%(actions)s)")
+        if wanted.without_actions:
+            conditions.append("action <> ALL(%(without_actions)s)")
+        if wanted.who:
+            conditions.append("os_user = ANY(%(who)s)")
+        if wanted.outcomes:
+            conditions.append("outcome = ANY(%(outcomes)s)")
         if before is not None:
             conditions.append("seq < %(before)s")
         query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY seq DESC LIMIT %(limit)s"
+        parameters = {
+            "subject": wanted.subject,
+            "actions": list(wanted.actions),
+            "without_actions": list(wanted.without_actions),
+            "who": list(wanted.who),
+            "outcomes": list(wanted.outcomes),
+            "before": before,
+            "limit": limit + 1,
+        }
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(AuditRow))
-            await cursor.execute(query, {"subject": subject, "action": action, "before": before, "limit": limit})
-            return tuple(await cursor.fetchall())
+            await cursor.execute(query, parameters)
+            return page_of(await cursor.fetchall(), limit)
+
+    async def checkpoint(self) -> Checkpoint:
+        """The end of the record now, to be kept where nobody who could rewrite the record can write."""
+        return await checkpoint(self._database)
+
+    async def verify(self, checkpoints: Sequence[Checkpoint] = (), tell: Tell | None = None) -> Verification:
+        """Checks the whole record; see db.audit_chain for what that can see."""
+        return await verify(self._database, checkpoints, tell)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from db.audit import Actor, Audit, AuditRow
+from db.audit import Actor, Audit, AuditRow, AuditSearch
+from db.audit_chain import Checkpoint, Finding, Verification
 from db.database import Database
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Job
@@ -11,6 +12,7 @@ from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, 
 from db.page import Page
 from db.replica import Replica, replica_state
 from db.suiftly.attention import Attention
+from db.suiftly.audit_search import parse_search as parse_audit_search
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
@@ -53,9 +55,11 @@ __all__ = [
     "ApiKey",
     "Attention",
     "AuditRow",
+    "AuditSearch",
     "Batch",
     "Check",
     "CheckedHour",
+    "Checkpoint",
     "Cursor",
     "Customer",
     "CustomerDetail",
@@ -68,6 +72,7 @@ __all__ = [
     "ExportProgress",
     "Exported",
     "FilterError",
+    "Finding",
     "Group",
     "GroupBy",
     "Groups",
@@ -98,6 +103,7 @@ __all__ = [
     "SystemControl",
     "TopCustomer",
     "TrafficClass",
+    "Verification",
     "as_record",
     "begins_like_key",
     "checked_reason",
@@ -110,6 +116,7 @@ __all__ = [
     "load_prices",
     "looks_like_key",
     "mask_ip",
+    "parse_audit_search",
     "parse_customer_search",
     "parse_fingerprint",
     "parse_key_search",

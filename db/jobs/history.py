@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString
-from uuid import UUID
+from typing import Any, LiteralString
+from uuid import UUID, uuid4
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from db.audit import Actor
-from db.database import Database
+from db import audit
+from db.audit import Actor, Entry
+from db.database import Connection, Database
 from db.migrate import ADVISORY_CLASS
 
 SILENCE = timedelta(seconds=30)
@@ -50,6 +51,26 @@ _SELECT: LiteralString = """
            extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS duration_s
     FROM console.job_run
 """
+
+
+_ENDED: LiteralString = "run_id, job, os_user, ssh_source, outcome, message, dry_run, counts"
+_OUTCOMES = {"succeeded": "done", "skipped": "refused", "crashed": "failed"}
+
+
+async def _on_record(connection: Connection, runs: Sequence[Any]) -> None:
+    """Adds ended runs to the audit, in the transaction that ends them; a run's id is its operation id there."""
+    for run_id, job, os_user, ssh_source, outcome, message, dry_run, counts in runs:
+        entry = Entry(
+            operation_id=run_id,
+            action="run-job",
+            subjects=(f"job:{job}",),
+            actor=Actor(os_user, ssh_source),
+            reason="",
+            outcome=_OUTCOMES.get(str(outcome), str(outcome)),
+            message=f"{job}{' (dry run)' if dry_run else ''}: {outcome}: {message}",
+            after={f"job:{job}": {"outcome": outcome, "dry_run": dry_run, **counts}},
+        )
+        await audit.write(connection, entry)
 
 
 class JobHistory:
@@ -108,12 +129,14 @@ class JobHistory:
     async def begin(self, run_id: UUID, job: str, actor: Actor, *, dry_run: bool) -> None:
         """Puts a run on record and marks earlier ones that nobody finished: the caller holds the job's lock."""
         async with self._database.writing() as connection:
-            await connection.execute(
+            cursor = await connection.execute(
                 """UPDATE console.job_run SET outcome = 'crashed', finished_at = heartbeat_at,
                           message = 'its process or connection ended without a word'
-                   WHERE job = %s AND outcome IS NULL""",
+                   WHERE job = %s AND outcome IS NULL RETURNING """
+                + _ENDED,
                 (job,),
             )
+            await _on_record(connection, await cursor.fetchall())
             await connection.execute(
                 """INSERT INTO console.job_run (run_id, job, dry_run, os_user, ssh_source)
                    VALUES (%s, %s, %s, %s, %s)""",
@@ -123,12 +146,14 @@ class JobHistory:
     async def skip(self, run_id: UUID, job: str, actor: Actor, holder: str, *, dry_run: bool) -> None:
         """Puts on record that the job was not run because `holder` runs it."""
         async with self._database.writing() as connection:
-            await connection.execute(
+            cursor = await connection.execute(
                 """INSERT INTO console.job_run
                        (run_id, job, dry_run, os_user, ssh_source, finished_at, outcome, message)
-                   VALUES (%s, %s, %s, %s, %s, clock_timestamp(), 'skipped', %s)""",
+                   VALUES (%s, %s, %s, %s, %s, clock_timestamp(), 'skipped', %s) RETURNING """
+                + _ENDED,
                 (run_id, job, dry_run, actor.os_user, actor.ssh_source, f"{holder} is running it"),
             )
+            await _on_record(connection, await cursor.fetchall())
 
     async def beat(self, run_id: UUID, progress: str, counts: Counter[str]) -> str | None:
         """Stores how far it is; returns who asked it to stop, or None."""
@@ -142,22 +167,35 @@ class JobHistory:
             return row[0] if row else None
 
     async def finish(self, run_id: UUID, outcome: str, message: str, counts: Counter[str]) -> None:
-        """Puts the end of a run on record."""
+        """Puts the end of a run on record, in the audit too."""
         async with self._database.writing() as connection:
-            await connection.execute(
+            cursor = await connection.execute(
                 """UPDATE console.job_run SET outcome = %s, message = %s, counts = %s, progress = NULL,
                           heartbeat_at = clock_timestamp(), finished_at = clock_timestamp()
-                   WHERE run_id = %s""",
+                   WHERE run_id = %s RETURNING """
+                + _ENDED,
                 (outcome, message, Jsonb(dict(counts)), run_id),
             )
+            await _on_record(connection, await cursor.fetchall())
 
     async def ask_to_stop(self, job: str, actor: Actor) -> bool:
-        """Asks the running run of a job to stop at its next step; False when none is running."""
+        """Asks the running run of a job to stop at its next step; False when none is running. On record either way."""
         async with self._database.writing() as connection:
             cursor = await connection.execute(
                 "UPDATE console.job_run SET cancel_by = %s WHERE job = %s AND outcome IS NULL", (actor.os_user, job)
             )
-            return cursor.rowcount > 0
+            asked = cursor.rowcount > 0
+            entry = Entry(
+                operation_id=uuid4(),
+                action="stop-job",
+                subjects=(f"job:{job}",),
+                actor=actor,
+                reason="",
+                outcome="done" if asked else "refused",
+                message=f"{job} was asked to stop" if asked else f"{job} was not running",
+            )
+            await audit.write(connection, entry)
+            return asked
 
     async def holder(self, job: str, number: int) -> str:
         """Who holds a job's lock, in words: by the record where there is one, else by the session."""

@@ -23,7 +23,7 @@ class SystemControl:
 
 
 CAN_WRITE: LiteralString = """
-    has_table_privilege('public.api_keys', 'UPDATE') AND has_table_privilege('console.audit', 'INSERT')
+    has_table_privilege('public.api_keys', 'UPDATE') AND has_column_privilege('console.audit', 'action', 'INSERT')
 """
 """Whether the current role may revoke a key, as a condition in SQL."""
 

@@ -8,10 +8,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from db.audit import Actor, Audit
+from db.audit import Actor, Audit, AuditSearch
 from db.changes import listen
 from db.database import Connection, Database, Limits
 from db.operations import Change, Outcome, perform
+from db.page import Page
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key
@@ -256,8 +257,9 @@ async def test_a_change_wakes_the_listeners_of_its_topic(database: Database, key
 async def test_the_record_is_read_newest_first_and_by_subject(database: Database, keys: str) -> None:
     first = await perform(database, RevokeKeys((42, 43)), actor=ANN, reason=REASON)
     second = await perform(database, SuspendCustomer(CUSTOMER), actor=ANN, reason=REASON)
-    rows = await Audit(database).page()
+    rows = (await Audit(database).page()).rows
     assert [row.operation_id for row in rows] == [second.operation_id, first.operation_id]
-    assert [row.operation_id for row in await Audit(database).page(subject="key:43")] == [first.operation_id]
-    assert await Audit(database).page(before=rows[-1].seq) == ()
+    found = await Audit(database).page(AuditSearch(subject="key:43"))
+    assert [row.operation_id for row in found.rows] == [first.operation_id]
+    assert await Audit(database).page(before=rows[-1].seq) == Page((), complete=True)
     assert replace(rows[0]).subjects == (f"customer:{CUSTOMER}",)

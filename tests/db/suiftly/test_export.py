@@ -105,7 +105,7 @@ async def test_addresses_are_masked_unless_somebody_says_why_and_that_is_on_reco
     done = await exported(database, tmp_path / "open", parse("key:42"), addresses=True, reason="abuse case 7")
     assert [row["client_ip"] for row in rows(tmp_path / "open")] == ["203.0.113.77"]
     assert "readable" in done.sentence
-    second, release, first = await Audit(database).page()
+    second, release, first = (await Audit(database).page()).rows
     assert (first.action, first.subjects, first.reason) == ("export-requests", ("customer:7",), "")
     assert first.after is not None
     assert first.after["export"] | {"from": 0, "to": 0} == {
@@ -183,7 +183,7 @@ async def test_whatever_ends_it_leaves_nothing(dsn: str, database: Database, tmp
             await exported(database, tmp_path / "log", tell=end)
         assert told
         assert names(tmp_path) == []
-    assert await Audit(database).page() == ()
+    assert (await Audit(database).page()).rows == ()
 
 
 async def test_an_empty_span_is_refused(database: Database, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ async def test_what_was_just_written_is_read_on_the_primary(dsn: str, standby: S
         key = await source.keys.find(42)
         assert key is not None
         assert not key.is_active
-        assert [row.operation_id for row in await source.audit.page()] == [receipt.operation_id]
+        assert [row.operation_id for row in (await source.audit.page()).rows] == [receipt.operation_id]
         with pytest.raises(Refused):
             await source.preview(RevokeKeys((42,)))
         run = await source.run_job(CleanUp())
