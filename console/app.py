@@ -53,7 +53,7 @@ class OpsDeck(App[int]):
             for digit, kind in DIGITS.items()
         ),
         # Heard before the keys behind it, which may come in the same packet and belong into the line it opens.
-        Binding("colon", "command", "Command", key_display=":", priority=True, id="deck.command",
+        Binding("colon", "command", "Go to", key_display=":", priority=True, id="deck.command",
                 tooltip="Go anywhere by name"),
         Binding("question_mark", "help", "Help", key_display="?", id="deck.help", tooltip="Every key that works here"),
         Binding("escape", "back", "Back", show=False, id="deck.back", tooltip="Back to the screen below"),

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from textual.app import App
+from textual.app import App, ComposeResult
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -12,7 +12,8 @@ class KeyBar(Footer):
     """Textual's footer, built anew only when it has other keys to show.
 
     Each time costs 40 ms of CPU, and Textual asks for it at every change of focus, some six times a switch of screens.
-    Where not all have room, the groups (the digits, which every screen has) go first, so that Help is not cut off.
+    A group, such as the digits, is named by its first key and its last. Where not all have room the groups go first,
+    so that Help is not cut off.
     """
 
     DEFAULT_CSS = "KeyBar.-narrow KeyGroup, KeyBar.-narrow FooterLabel { display: none; }"
@@ -20,6 +21,21 @@ class KeyBar(Footer):
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
         self._keys: tuple[tuple[str, str, bool], ...] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Of the keys of a group only the first is built, and shows the last beside itself."""
+        first: Any = None
+        begin = ""
+        for widget in super().compose():
+            key = cast("Any", widget)  # the class of a key is Textual's own
+            if not widget.has_class("-grouped"):
+                first = None
+            elif first is None:
+                first, begin = key, key.key_display
+            else:
+                first.key_display = f"{begin}-{key.key_display}"
+                continue
+            yield widget
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
         """Textual says that bindings may have changed."""

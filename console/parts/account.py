@@ -4,6 +4,8 @@ from collections import deque
 from datetime import datetime
 from time import monotonic
 
+from textual.widgets import Static
+
 from console.words import short
 from db.source import Batch
 
@@ -46,3 +48,36 @@ class Account:
         if self._lag_s is not None:
             text += f"   lag {self._lag_s:.1f} s"
         return text + f"   cursor {now - self._polled:.0f} s old"
+
+
+class AccountLine(Static):
+    """The account of a tail, told anew each second. Before its first rows came there is none."""
+
+    DEFAULT_CSS = "AccountLine { height: 1; padding: 0 1; color: $text-muted; }"
+
+    def __init__(self) -> None:
+        super().__init__("", id="account", markup=False)
+        self._account: Account | None = None
+        self._told = ""
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tell)
+
+    def begin_anew(self) -> None:
+        """The tail was started again."""
+        self._account = None
+        self._tell()
+
+    def add(self, batch: Batch, *, first: bool) -> None:
+        """Enters what a poll brought; the first rows were there before anybody looked."""
+        if self._account is not None:
+            self._account.add(batch)
+        elif first:
+            self._account = Account()
+            self._tell()
+
+    def _tell(self) -> None:
+        text = "" if self._account is None else self._account.line(self.screen.size.width)
+        if text != self._told:
+            self._told = text
+            self.update(text, layout=False)

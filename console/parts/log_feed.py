@@ -125,6 +125,10 @@ class LogFeed:
         """Rows of the past from `reached` on; none when that is the present."""
         return (await self._source.requests.after(self.wanted, reached, limit=_PAGE)).rows
 
+    async def nearest(self, sought: RequestFilter, moment: datetime, *, newer: bool) -> RequestRow | None:
+        """The next row that is sought before or after a moment."""
+        return await self._source.requests.nearest(self.wanted, sought, moment, newer=newer)
+
 
 def after(row: RequestRow) -> datetime:
     """Where the page behind this row begins; a page ends with all rows of its last instant."""

@@ -1,10 +1,10 @@
-"""A search over the log: it hides nothing, counts its hits, and finds the next one in the database."""
+"""A search over the log: it hides nothing and counts its hits."""
 
 from datetime import UTC, datetime
 
 from console.parts.log_feed import LogFeed
 from db.errors import DatabaseError
-from db.source import RETENTION, RequestFilter, RequestRow, Source, parse_request_filter
+from db.source import RETENTION, RequestFilter, Source, parse_request_filter
 
 ERRORS = parse_request_filter("status:5xx,none")
 SLOW = parse_request_filter("slower-than:1s")
@@ -52,7 +52,3 @@ class LogSearch:
             text = f"{hits.rows:,}{' or more' if hits.more else ''} hit{'s' * (hits.rows != 1)}"
         if sought is self.sought:
             self._hits = text
-
-    async def nearest(self, sought: RequestFilter, moment: datetime, *, newer: bool) -> RequestRow | None:
-        """The next hit before or after a moment, whatever is on screen."""
-        return await self._source.requests.nearest(self._feed.wanted, sought, moment, newer=newer)

@@ -13,10 +13,17 @@ from db.source import (
 )
 from widgets.tone import Tone, clean
 
-WIDE = 104  # from here on the traffic class and the termination state have room
+_WIDE = 104  # from here on the traffic class and the termination state have room
 
-TITLE = "time         stat     ms server service    customer key        path or event"
-WIDE_TITLE = "time         stat class            ms server service    customer key        path       end  what happened"
+_TITLE = "time         stat     ms server service    customer key        path or event"
+_WIDE_TITLE = (
+    "time         stat class            ms server service    customer key        path       end  what happened"
+)
+
+
+def title(width: int) -> str:
+    """What stands above the lines on a screen of that width."""
+    return _WIDE_TITLE if width >= _WIDE else _TITLE
 
 
 def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
@@ -30,7 +37,7 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     path = row.path_prefix or "-"
     time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} "
     tone = CLASS_TONES[kind]
-    if width < WIDE:
+    if width < _WIDE:
         status = f"{row.status_code:>4}"
         last = (what, tone) if what else (path, Tone.PLAIN)
         return [(time, Tone.DIM), (status, tone), (f" {row.time_total:>6} {place} ", Tone.PLAIN), last]

@@ -1,6 +1,7 @@
 """What all screens share: one snapshot loaded again and again, the header, the prompt, going places."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -104,11 +105,14 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
 
     def on_prompt_entered(self, event: Prompt.Entered) -> None:
         """What was typed behind `/`; a command behind `:` goes on to the app."""
-        if event.kind != "narrow":
-            return
-        event.stop()
+        if event.kind == "narrow":
+            event.stop()
+            self.enter(self.narrow, event.text)
+
+    def enter(self, take: Callable[[str], None], text: str) -> None:
+        """Hands over what was typed. A ValueError is said behind the line, which stays open then."""
         try:
-            self.narrow(event.text)
+            take(text)
         except ValueError as error:
             self.query_one(Prompt).say(str(error))
         else:

@@ -1,0 +1,82 @@
+"""The log as one sees it: bars over time when they are asked for, the titles, the rows."""
+
+from collections.abc import Iterable
+from typing import ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from console.deck import Deck
+from console.parts.log_chart import LogChart
+from console.parts.log_feed import LogFeed
+from console.parts.log_pane import LogPane
+from console.parts.request_line import request_text, title
+from db.source import RequestRow, Source
+
+
+class LogView(Vertical):
+    """Moves the bars, and hands on the rows that are taken away."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h", "chart", "Chart", show=False, id="requests.chart", tooltip="Bars over time, or none"),
+        Binding("plus,equals_sign", "zoom(-1)", "Closer", show=False, key_display="+", id="requests.closer",
+                tooltip="Bars of a shorter time"),
+        Binding("minus", "zoom(1)", "Wider", show=False, key_display="-", id="requests.wider",
+                tooltip="Bars of a longer time"),
+        Binding("less_than_sign", "chart_move(-1)", "Older", show=False, key_display="<", id="requests.older",
+                tooltip="Bars of the time before"),
+        Binding("greater_than_sign", "chart_move(1)", "Newer", show=False, key_display=">", id="requests.newer",
+                tooltip="Bars of the time after"),
+        Binding("o", "copy", "Copy", show=False, id="requests.copy", tooltip="Copy the marked rows, or this one"),
+        Binding("ctrl+d", "plain", "Plain lines", show=False, id="requests.plain",
+                tooltip="These lines on the normal screen"),
+    ]  # fmt: skip
+    DEFAULT_CSS = """
+    LogView { height: 1fr; }
+    LogView #columns { height: 1; text-style: bold; background: $panel; padding: 0 1; }
+    LogView LogPane { height: 1fr; }
+    """
+
+    def __init__(self, source: Source, feed: LogFeed) -> None:
+        super().__init__()
+        self.pane = LogPane(source, feed, id="log")
+        self._chart = LogChart(source, feed, self.pane)
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield self._chart
+        yield Static("", id="columns", markup=False)
+        yield self.pane
+
+    def on_resize(self) -> None:
+        self.query_one("#columns", Static).update(title(self.size.width))
+
+    def clear(self) -> None:
+        """Forgets the rows and what was counted of them."""
+        self.pane.clear()
+        self._chart.forget()
+
+    def action_chart(self) -> None:
+        self._chart.toggle()
+
+    def action_zoom(self, steps: int) -> None:
+        self._chart.zoom(steps)
+
+    def action_chart_move(self, steps: int) -> None:
+        self._chart.move(steps)
+
+    def action_copy(self) -> None:
+        row = self.pane.cursor_row
+        self._deck.taking.copy(self._as_text(self.pane.marked_rows or ([] if row is None else [row])))
+
+    def action_plain(self) -> None:
+        self._deck.taking.show([title(self.size.width), *self._as_text(self.pane.visible_rows)])
+
+    @property
+    def _deck(self) -> Deck:
+        return cast("Deck", self.app)
+
+    def _as_text(self, rows: Iterable[RequestRow]) -> list[str]:
+        return [request_text(row, self.pane.view.width - 1) for row in rows]
