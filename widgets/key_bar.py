@@ -13,10 +13,14 @@ class KeyBar(Footer):
 
     Each time costs 40 ms of CPU, and Textual asks for it at every change of focus, some six times a switch of screens.
     A group, such as the digits, is named by its first key and its last. Where not all have room the groups go first,
-    so that Help is not cut off.
+    the last of them before the others, so that Help is not cut off.
     """
 
-    DEFAULT_CSS = "KeyBar.-narrow KeyGroup, KeyBar.-narrow FooterLabel { display: none; }"
+    DEFAULT_CSS = """
+    KeyBar KeyGroup.-compact { margin: 0; padding: 0; }
+    KeyBar KeyGroup.-compact FooterKey.-grouped { margin: 0 1; }
+    KeyBar.-narrow .of-later-group, KeyBar.-narrower .of-group { display: none; }
+    """
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
@@ -25,16 +29,18 @@ class KeyBar(Footer):
     def compose(self) -> ComposeResult:
         """Of the keys of a group only the first is built, and shows the last beside itself."""
         first: Any = None
-        begin = ""
+        begin, groups = "", 0
         for widget in super().compose():
             key = cast("Any", widget)  # the class of a key is Textual's own
-            if not widget.has_class("-grouped"):
-                first = None
-            elif first is None:
-                first, begin = key, key.key_display
-            else:
+            grouped = widget.has_class("-grouped")
+            if grouped and first is not None:
                 first.key_display = f"{begin}-{key.key_display}"
                 continue
+            if grouped:
+                first, begin, groups = key, key.key_display, groups + 1
+            if first is not None:  # also the name behind the keys
+                widget.add_class("of-group", *(("of-later-group",) if groups > 1 else ()))
+            first = first if grouped else None
             yield widget
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
@@ -49,13 +55,14 @@ class KeyBar(Footer):
         )
         if keys != self._keys:
             self._keys = keys
-            self.remove_class("-narrow")
+            self.remove_class("-narrow", "-narrower")
             super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]
 
     def on_resize(self) -> None:
-        self.remove_class("-narrow")
+        self.remove_class("-narrow", "-narrower")
 
     def watch_virtual_size(self, needed: Size) -> None:
         """Known once the keys were laid out."""
         if needed.width > self.size.width > 0:
-            self.add_class("-narrow")
+            several = bool(self.query(".of-later-group"))
+            self.add_class("-narrow" if several and not self.has_class("-narrow") else "-narrower")
