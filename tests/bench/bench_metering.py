@@ -37,7 +37,7 @@ def _forget(dsn: str) -> None:
     )
     execute(
         dsn,
-        f"TRUNCATE {tables}, console.traffic_customer_hour CASCADE",
+        f"TRUNCATE {tables}, console.traffic_customer_hour, console.traffic_customer_day CASCADE",
         f"UPDATE console.capture_state SET snap = '{_NOTHING}'",
         "VACUUM usage_records",
     )

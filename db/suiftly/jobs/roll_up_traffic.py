@@ -1,4 +1,4 @@
-"""Traffic rollups: the fleet by minute, hour and day, customers by hour, each with a latency histogram."""
+"""Traffic rollups: the fleet by minute, hour and day, customers by hour and day; all but the last with a histogram."""
 
 from collections import Counter
 from datetime import datetime
@@ -17,8 +17,11 @@ _FLEET_KEY: LiteralString = "bucket, network, service_type, server_id, traffic_t
 _CUSTOMER_KEY: LiteralString = "customer_id, bucket, service_type, network"
 _FLEET_SUMS: tuple[LiteralString, ...] = ("requests", "bytes", "latency_ms")
 _CUSTOMER_SUMS: tuple[LiteralString, ...] = (
-    "requests", "guaranteed", "burst", "rejected", "invalid", "server_error", "bytes", "latency_ms",
+    "requests", "guaranteed", "burst", "rejected", "invalid", "server_error", "client_errors", "server_errors", "bytes",
+    "latency_ms",
 )  # fmt: skip
+_DAY_KEY: LiteralString = "bucket, customer_id, service_type, network"
+_DAY_SUMS: tuple[LiteralString, ...] = ("requests", "client_errors", "server_errors", "bytes")
 
 # From (slot, number) pairs to columns: the 64 sums run over groups, not over rows.
 _PIVOT: LiteralString = ", ".join(
@@ -49,8 +52,8 @@ def _grouped(rows: LiteralString) -> LiteralString:
                    sum(greatest(time_total, 0)::bigint * repeat) AS latency_ms
             FROM src GROUP BY 1, 2, 3, 4, 5, 6, 7
         ), classed AS (
-            SELECT coalesce(c.customer_id, 0) AS customer_id, bucket, service_type, network, slot, requests, bytes,
-                   """ + TRAFFIC_CLASS_SQL + """ AS class,
+            SELECT coalesce(c.customer_id, 0) AS customer_id, bucket, service_type, network, slot, status_code,
+                   requests, bytes, """ + TRAFFIC_CLASS_SQL + """ AS class,
                    CASE WHEN traffic_type IN (1, 2) THEN requests END AS served,
                    CASE WHEN traffic_type IN (1, 2) THEN latency_ms END AS latency_ms
             FROM by_customer LEFT JOIN public.customers c USING (customer_id)
@@ -61,6 +64,8 @@ def _grouped(rows: LiteralString) -> LiteralString:
                    coalesce(sum(requests) FILTER (WHERE class = 'rejected'), 0)::bigint AS rejected,
                    coalesce(sum(requests) FILTER (WHERE class = 'invalid'), 0)::bigint AS invalid,
                    coalesce(sum(requests) FILTER (WHERE class = 'server-error'), 0)::bigint AS server_error,
+                   coalesce(sum(requests) FILTER (WHERE status_code = 400), 0)::bigint AS client_errors,
+                   coalesce(sum(requests) FILTER (WHERE status_code = 500), 0)::bigint AS server_errors,
                    sum(bytes)::bigint AS bytes, coalesce(sum(latency_ms), 0)::bigint AS latency_ms,
                    """ + _SERVED_PIVOT + """
             FROM classed GROUP BY 1, 2, 3, 4
@@ -78,19 +83,29 @@ def _coarser(unit: LiteralString, source: LiteralString, condition: LiteralStrin
 
 
 def _insert(
-    table: LiteralString, key: LiteralString, sums: tuple[LiteralString, ...], rows: LiteralString, *, add: bool
+    table: LiteralString,
+    key: LiteralString,
+    sums: tuple[LiteralString, ...],
+    rows: LiteralString,
+    *,
+    add: bool,
+    slots: tuple[LiteralString, ...] = SLOTS,
 ) -> LiteralString:
     """Puts sums into a rollup: added to what is there, or, in a recount, in place of it where they are larger."""
-    columns: LiteralString = key + ", " + ", ".join((*sums, *SLOTS))
+    columns: LiteralString = key + ", " + ", ".join((*sums, *slots))
     if add:
-        changes: LiteralString = ", ".join(name + " = t." + name + " + excluded." + name for name in sums) + ", "
         # NULL plus a number is NULL: a slot of one side only is taken as it is.
-        changes += ", ".join(
-            slot + " = coalesce(t." + slot + " + excluded." + slot + ", t." + slot + ", excluded." + slot + ")"
-            for slot in SLOTS
+        changes: LiteralString = ", ".join(
+            (
+                *(name + " = t." + name + " + excluded." + name for name in sums),
+                *(
+                    slot + " = coalesce(t." + slot + " + excluded." + slot + ", t." + slot + ", excluded." + slot + ")"
+                    for slot in slots
+                ),
+            )
         )
     else:
-        changes = ", ".join(name + " = excluded." + name for name in (*sums, *SLOTS))
+        changes = ", ".join(name + " = excluded." + name for name in (*sums, *slots))
         changes += " WHERE excluded.requests > t.requests"
     return (
         "INSERT INTO console." + table + " AS t (" + columns + ") " + rows
@@ -102,6 +117,19 @@ _MINUTES: LiteralString = "SELECT * FROM minutes ORDER BY 1, 2, 3, 4, 5, 6"
 _CUSTOMER_HOURS: LiteralString = "SELECT * FROM customer_hours ORDER BY 1, 2, 3, 4"
 _HOURS: LiteralString = _coarser("hour", "minutes", "true")
 _DAYS: LiteralString = _coarser("day", "minutes", "true")
+
+
+def _customer_days(source: LiteralString, condition: LiteralString) -> LiteralString:
+    return (
+        """SELECT date_trunc('day', bucket, 'UTC'), customer_id, service_type, network, sum(requests)::bigint,
+                  sum(coalesce(client_errors, rejected + invalid))::bigint,
+                  sum(coalesce(server_errors, server_error))::bigint, sum(bytes)::bigint
+           FROM """ + source + " WHERE " + condition + " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+    )  # fmt: skip
+
+
+_IN_DAY: LiteralString = """bucket >= date_trunc('day', %(hour)s, 'UTC')
+                            AND bucket < date_trunc('day', %(hour)s, 'UTC') + interval '1 day'"""
 _STEP: LiteralString = (
     _grouped(new_rows(_COLUMNS))
     + ", to_minute AS (" + _insert("traffic_minute", _FLEET_KEY, _FLEET_SUMS, _MINUTES, add=True)
@@ -109,6 +137,10 @@ _STEP: LiteralString = (
     + "), to_day AS (" + _insert("traffic_day", _FLEET_KEY, _FLEET_SUMS, _DAYS, add=True)
     + "), to_customer AS ("
     + _insert("traffic_customer_hour", _CUSTOMER_KEY, _CUSTOMER_SUMS, _CUSTOMER_HOURS, add=True)
+    + "), to_customer_day AS ("
+    + _insert(
+        "traffic_customer_day", _DAY_KEY, _DAY_SUMS, _customer_days("customer_hours", "true"), add=True, slots=()
+    )
     + "), seen AS (SELECT count(*) AS rows, coalesce(sum(repeat), 0)::bigint AS requests FROM src)"
     + MOVE_CURSOR
     + " RETURNING seen.rows, seen.requests, (SELECT count(*) FROM to_minute), (SELECT count(*) FROM to_customer)"
@@ -125,18 +157,21 @@ _RECOUNT_DAY: LiteralString = _insert(
     "traffic_day",
     _FLEET_KEY,
     _FLEET_SUMS,
-    _coarser(
-        "day",
-        "console.traffic_hour",
-        """bucket >= date_trunc('day', %(hour)s, 'UTC')
-           AND bucket < date_trunc('day', %(hour)s, 'UTC') + interval '1 day'""",
-    ),
+    _coarser("day", "console.traffic_hour", _IN_DAY),
     add=False,
+)
+_RECOUNT_CUSTOMER_DAY: LiteralString = _insert(
+    "traffic_customer_day",
+    _DAY_KEY,
+    _DAY_SUMS,
+    _customer_days("console.traffic_customer_hour", _IN_DAY),
+    add=False,
+    slots=(),
 )
 
 
 class RollUpTraffic(LogConsumer):
-    """haproxy_raw_logs to console.traffic_minute, _hour, _day and _customer_hour."""
+    """haproxy_raw_logs to console.traffic_minute, _hour, _day, _customer_hour and _customer_day."""
 
     name: ClassVar[str] = "roll-up-traffic"
     title: ClassVar[str] = "Add up new log rows for charts: fleet and customers over time"
@@ -155,6 +190,7 @@ class RollUpTraffic(LogConsumer):
         row = await (await connection.execute(_RECOUNT, {"hour": hour, "snap": snap})).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         await connection.execute(_RECOUNT_DAY, {"hour": hour})
+        await connection.execute(_RECOUNT_CUSTOMER_DAY, {"hour": hour})
         return Counter({"rows": row[0], "raised": row[1]})
 
     async def run(self, run: Run) -> str:

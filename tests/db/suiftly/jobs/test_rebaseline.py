@@ -108,6 +108,7 @@ async def test_the_recount_adds_what_the_log_proves_and_leaves_bills_alone(dsn: 
     assert [row[1] for row in _rows(dsn, _TRAFFIC)] == sums
     assert _rows(dsn, "SELECT sum(requests)::int FROM console.traffic_day") == [(sum(sums),)]
     assert _rows(dsn, "SELECT sum(requests)::int FROM console.traffic_customer_hour") == [(sum(sums),)]
+    assert _rows(dsn, "SELECT sum(requests)::int FROM console.traffic_customer_day") == [(sum(sums),)]
     assert _rows(dsn, "SELECT * FROM usage_records WHERE billing_record_id IS NOT NULL") == billed
 
 

@@ -77,6 +77,14 @@ async def test_every_rollup_sums_to_the_log(dsn: str, database: Database, chunk:
            FROM console.traffic_customer_hour GROUP BY 1 ORDER BY 1""",
     )
     assert customers == [_customer(rows, 0), _customer(rows, CUSTOMER)]
+    for table in ("hour", "day"):
+        answered = _rows(
+            dsn,
+            f"""SELECT sum(client_errors)::int, sum(server_errors)::int, sum(requests)::int, sum(bytes)::int
+                FROM console.traffic_customer_{table}""",
+        )
+        by_hand = [sum(row["repeat"] for row in rows if row["status_code"] // 100 == hundred) for hundred in (4, 5)]
+        assert answered == [(*by_hand, sum(row["repeat"] for row in rows), sum(row["bytes_sent"] for row in rows))]
     served = sum(row["repeat"] for row in rows if row["traffic_type"] in SERVED)
     counted = _rows(
         dsn, "SELECT " + " + ".join(f"coalesce(sum({s}), 0)" for s in SLOTS) + " FROM console.traffic_customer_hour"
@@ -126,9 +134,9 @@ async def test_old_minutes_and_hours_go_and_days_stay(dsn: str, database: Databa
     assert run.counts["rows"] == 3
     kept = [
         _rows(dsn, f"SELECT count(*)::int FROM console.traffic_{table}")[0][0]
-        for table in ("minute", "hour", "customer_hour", "day")
+        for table in ("minute", "hour", "customer_hour", "day", "customer_day")
     ]
-    assert kept == [1, 2, 2, 3]
+    assert kept == [1, 2, 2, 3, 3]
 
 
 async def test_a_dry_run_counts_and_leaves_everything(dsn: str, database: Database) -> None:

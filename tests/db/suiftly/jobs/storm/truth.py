@@ -87,13 +87,29 @@ _WRONG_CUSTOMERS = """
                  ARRAY[sum(repeat), sum(repeat) FILTER (WHERE class = 'guaranteed'),
                        sum(repeat) FILTER (WHERE class = 'burst'), sum(repeat) FILTER (WHERE class = 'rejected'),
                        sum(repeat) FILTER (WHERE class = 'invalid'), sum(repeat) FILTER (WHERE class = 'server-error'),
+                       sum(repeat) FILTER (WHERE status_code BETWEEN 400 AND 499),
+                       sum(repeat) FILTER (WHERE status_code BETWEEN 500 AND 599),
                        sum(bytes), sum(ms * repeat) FILTER (WHERE traffic_type IN (1, 2))]::bigint[] AS sums
           FROM truth LEFT JOIN customers c USING (customer_id) GROUP BY 1, 2, 3, 4) m
     FULL JOIN (SELECT *, ARRAY[requests, nullif(guaranteed, 0), nullif(burst, 0), nullif(rejected, 0),
-                               nullif(invalid, 0), nullif(server_error, 0), bytes, latency_ms] AS sums
+                               nullif(invalid, 0), nullif(server_error, 0), nullif(client_errors, 0),
+                               nullif(server_errors, 0), bytes, latency_ms] AS sums
                FROM console.traffic_customer_hour) t
     USING (customer_id, bucket, service_type, network)
-    WHERE m.sums[:7] IS DISTINCT FROM t.sums[:7] OR coalesce(m.sums[8], 0) IS DISTINCT FROM t.sums[8]
+    WHERE m.sums[:9] IS DISTINCT FROM t.sums[:9] OR coalesce(m.sums[10], 0) IS DISTINCT FROM t.sums[10]
+"""
+_WRONG_CUSTOMER_DAYS = """
+    SELECT customer_id, bucket, service_type, network, m.sums, t.sums
+    FROM (SELECT coalesce(c.customer_id, 0) AS customer_id, date_trunc('day', at, 'UTC') AS bucket,
+                 service_type, network,
+                 ARRAY[sum(repeat), coalesce(sum(repeat) FILTER (WHERE status_code BETWEEN 400 AND 499), 0),
+                       coalesce(sum(repeat) FILTER (WHERE status_code BETWEEN 500 AND 599), 0),
+                       sum(bytes)]::bigint[] AS sums
+          FROM truth LEFT JOIN customers c USING (customer_id) GROUP BY 1, 2, 3, 4) m
+    FULL JOIN (SELECT *, ARRAY[requests, client_errors, server_errors, bytes] AS sums
+               FROM console.traffic_customer_day) t
+    USING (customer_id, bucket, service_type, network)
+    WHERE m.sums IS DISTINCT FROM t.sums
 """
 
 
@@ -133,6 +149,7 @@ WRONG: dict[str, Sequence[str]] = {
     "traffic": (
         *(_wrong_fleet(unit) for unit in ("minute", "hour", "day")),
         _WRONG_CUSTOMERS,
+        _WRONG_CUSTOMER_DAYS,
         _WRONG_MINUTE_SLOTS,
         _WRONG_CUSTOMER_SLOTS,
     ),
