@@ -11,6 +11,8 @@ from db.errors import Refused, SchemaMismatch
 # Any two-int advisory key of ours has this first half, so that a customer id can never collide with one.
 ADVISORY_CLASS = 0x0D5DEC
 _MIGRATE_LOCK = 1
+ROLES = ("opsdeck_reader", "opsdeck_operator", "opsdeck_admin")
+"""What each may do stands in migrations/grants.sql."""
 
 _PREPARE = """
     CREATE SCHEMA IF NOT EXISTS console;
@@ -109,7 +111,7 @@ async def _foreign_tables(connection: Connection) -> list[str]:
 
 
 async def migrate(database: Database) -> tuple[str, ...]:
-    """Applies what is missing and returns the names applied, empty when nothing was.
+    """Applies what is missing and returns the names applied, empty when nothing was. Then the roles get their rights.
 
     Raises Refused on a database whose public tables opsdeck did not create, SchemaMismatch when a file was
     edited after it was applied or the database is newer than this program.
@@ -126,7 +128,20 @@ async def migrate(database: Database) -> tuple[str, ...]:
     applied: list[str] = []
     while (name := await _apply_next(database)) is not None:
         applied.append(name)
+    async with database.writing(statement_s=60) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
+        await connection.execute(files("db").joinpath("migrations", "grants.sql").read_bytes())
     return tuple(applied)
+
+
+async def missing_roles(database: Database) -> tuple[str, ...]:
+    """Those of ROLES that are not there, because who migrated may not create roles."""
+    async with database.reading() as connection:
+        cursor = await connection.execute(
+            "SELECT name FROM unnest(%s::text[]) AS name WHERE name NOT IN (SELECT rolname FROM pg_roles)",
+            (list(ROLES),),
+        )
+        return tuple([row[0] for row in await cursor.fetchall()])
 
 
 async def _apply_next(database: Database) -> str | None:

@@ -5,7 +5,7 @@ from argparse import Namespace
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate
-from db.migrate import migrate, schema_state
+from db.migrate import migrate, missing_roles, schema_state
 
 
 def add(commands: Subparsers) -> None:
@@ -22,5 +22,8 @@ async def run_migrate(context: Context, options: Namespace) -> int:
             return failures.DONE if state.current else failures.FAILED
         for name in await migrate(database):
             narrate(f"applied {name}")
+        if missing := await missing_roles(database):
+            create = "; ".join(f"CREATE ROLE {name} NOLOGIN" for name in missing)
+            narrate(f"this login may not create roles; have it done, then migrate again: {create}")
         emit((await schema_state(database)).sentence)
     return failures.DONE

@@ -73,7 +73,7 @@ class MaintainPartitions(Job):
         for part in await _parts(run, policy.now - policy.compress_after, uncompressed=True):
             try:
                 async with run.step() as connection:
-                    await connection.execute("SELECT compress_chunk(%s::regclass, if_not_compressed => true)", (part,))
+                    await connection.execute("SELECT console.compress_log_part(%s::regclass)", (part,))
                 await run.report("compressing", compressed=1)
             except TimedOut:
                 busy.append(part)
@@ -81,19 +81,10 @@ class MaintainPartitions(Job):
     async def _sweep(self, run: Run, policy: _Policy) -> None:
         """Rows of the DEFAULT partition go by the same rule, a row at a time."""
         async with run.step() as connection:
-            cursor = await connection.execute(
-                """DELETE FROM haproxy_raw_logs_default d
-                   WHERE d.timestamp < %s AND console.cursors_sound() AND NOT EXISTS (
-                       SELECT FROM console.capture_state s WHERE NOT pg_visible_in_snapshot(d.xid, s.snap))""",
-                (policy.now - policy.retention,),
-            )
-            if cursor.rowcount:
-                await connection.execute(
-                    """UPDATE console.metering SET log_complete_from =
-                           greatest(log_complete_from, date_trunc('hour', %s::timestamptz, 'UTC'))""",
-                    (policy.now - policy.retention,),
-                )
-        await run.report("sweeping", swept=cursor.rowcount)
+            row = await (
+                await connection.execute("SELECT console.sweep_log_default(%s)", (policy.now - policy.retention,))
+            ).fetchone()
+        await run.report("sweeping", swept=int(row[0]) if row else 0)
 
 
 async def _policy(connection: Connection) -> _Policy:
