@@ -12,8 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.css.query import DOMQuery
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.events import Event, Paste
+from textual.events import DescendantFocus, Event, Paste
 from textual.reactive import reactive
+from textual.widgets import Input
 
 from console.clipboard import Route, osc52
 from console.commands import Commands
@@ -23,7 +24,7 @@ from console.going import Going
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
-from console.places import Place, hide_key
+from console.places import Place, hide_key, may_be_key
 from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.export import ExportScreen
@@ -39,6 +40,7 @@ from db.source import Source
 from widgets.prompt import Prompt, typed
 from widgets.ring_pane import RingPane
 
+_HIDDEN = "hides-a-key"  # of a line that shows dots, because what is typed there may become a key
 _SCREEN_KEYS = Binding.Group("Screens", compact=True)
 
 
@@ -108,6 +110,21 @@ class OpsDeck(App[int]):
         if isinstance(event, Paste):
             event.text = re.sub(r"\S+", lambda word: hide_key(word[0]), event.text)
         await super().on_event(event)
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """A key that is typed by hand is hidden as well, in whatever line, before anything is painted."""
+        if isinstance(event.widget, Input):
+            self.watch(event.widget, "value", self._hide_typed)
+
+    def _hide_typed(self, value: str) -> None:
+        line = self.focused
+        if not isinstance(line, Input) or line.value != value:
+            return
+        words = [hide_key(word) for word in value.split(" ")]
+        if (secret := any(map(may_be_key, words))) != line.has_class(_HIDDEN):
+            line.password = secret
+            line.set_class(secret, _HIDDEN)
+        line.value = " ".join(words)
 
     def copy_to_clipboard(self, text: str) -> None:
         """By the route of the profile, also what Textual's own widgets copy."""

@@ -14,23 +14,7 @@ from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-
-class _Line(Input):
-    """An input that rewrites each word before it is shown: a pasted key must not reach the screen.
-
-    While a word is secret, dots stand for all that is typed.
-    """
-
-    def __init__(self, rewrite: Callable[[str], str], secret: Callable[[str], bool], **known: object) -> None:
-        super().__init__(**known)  # type: ignore[arg-type]
-        self._rewrite = rewrite
-        self._secret = secret
-
-    def validate_value(self, value: str) -> str:
-        """Before any repaint, whether it was pasted, typed or completed."""
-        words = [self._rewrite(word) for word in value.split(" ")]
-        self.password = any(map(self._secret, words))
-        return " ".join(words)
+from widgets.rewriting_input import RewritingInput
 
 
 def typed(screen: Screen[Any], character: str) -> bool:
@@ -80,7 +64,7 @@ class Prompt(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Label("", id="kind", markup=False)
-        yield _Line(self._rewrite, self._secret, id="line", select_on_focus=False, compact=True)
+        yield RewritingInput(self._rewrite, self._secret, id="line", select_on_focus=False, compact=True)
         yield Label("", id="said", markup=False)
 
     def open(self, kind: str, sign: str, *, text: str = "", hint: str = "", words: Sequence[str] = ()) -> None:

@@ -23,6 +23,11 @@ class LogWindow:
     name: str
     length: timedelta | None = None
 
+    @property
+    def word(self) -> str:
+        """As it stands in front of a filter."""
+        return self.name.split()[0]
+
 
 WINDOWS = (
     LogWindow("live"),
@@ -34,6 +39,13 @@ WINDOWS = (
     LogWindow("all kept"),
 )
 """On the keys 0 to 6."""
+
+
+def split_window(text: str) -> tuple[LogWindow | None, str]:
+    """The window that stands in front of a filter, if one does, and the filter."""
+    first, _, rest = text.strip().partition(" ")
+    window = next((window for window in WINDOWS if window.word == first.lower()), None)
+    return (window, rest) if window is not None else (None, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,10 @@ async def blast_radius(source: Source, keys: Sequence[ApiKey]) -> tuple[str, ...
             lines.append(f"{key.label}: no request in the last {RECENT_MINUTES} min.")
             continue
         share = 100 * traffic.served / traffic.requests
+        few = f"{traffic.requests} request{'s' * (traffic.requests != 1)} in {RECENT_MINUTES} min"
+        rate = few if traffic.per_minute < 1 else f"{traffic.per_minute:,.0f} requests/min"
         lines.append(
-            f"{key.label}: {traffic.per_minute:,.0f} requests/min, {share:.0f} % served, from {traffic.addresses} "
+            f"{key.label}: {rate}, {share:.0f} % served, from {traffic.addresses} "
             f"address{'es' if traffic.addresses != 1 else ''}, last seen {ago(traffic.last_seen, datetime.now(UTC))}."
         )
     if len(keys) > len(lines):

@@ -10,8 +10,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from console.perform import BlastRadius
+from console.places import hide_key, may_be_key
 from db.errors import Refused
 from db.source import Preview, checked_reason
+from widgets.rewriting_input import RewritingInput
 
 
 class ConfirmScreen(ModalScreen[str | None]):
@@ -56,7 +58,7 @@ class ConfirmScreen(ModalScreen[str | None]):
                 yield Static("\n".join((*_few(preview.changes), *preview.consequences)), markup=False)
                 yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
             yield Label("Why? It goes on record.")
-            yield Input(id="reason", max_length=500, compact=True, select_on_focus=False)
+            yield RewritingInput(hide_key, may_be_key, id="reason", max_length=500, compact=True, select_on_focus=False)
             if preview.typed_phrase is not None:
                 yield Label(f"Type {preview.typed_phrase} to go on.", markup=False)
                 yield Input(id="phrase", max_length=40, compact=True)

@@ -34,7 +34,7 @@ from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
 from widgets.tone import Tone
 
-_WINDOWS = {window.name.split()[0]: window.length or RETENTION for window in WINDOWS} | {"live": timedelta(minutes=1)}
+_WINDOWS = {window.word: window.length or RETENTION for window in WINDOWS} | {"live": timedelta(minutes=1)}
 """On the keys 0 to 6, as on the log."""
 _WINDOW_NAMES = {"live": "last minute", "all": "all that is kept"}
 _LABELS: dict[GroupBy, Callable[[Any], str]] = {
@@ -216,7 +216,7 @@ class GroupsScreen(DeckScreen[Groups]):
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         event.stop()
         if wanted := self._narrowed(event.row, leave_out=False):
-            self.go("requests", " ".join(wanted.chips()))
+            self.go("requests", " ".join((self.question.window, *wanted.chips())))
 
     def on_keyset_table_more_wanted(self, event: KeysetTable.MoreWanted[Any]) -> None:
         event.stop()

@@ -12,6 +12,7 @@ from textual.widgets import Static
 _INTRO = """: goes anywhere (:customers suspended, :key 0x0100607b, or just an id or a pasted key).
 / narrows what is shown. Every change asks for a reason and goes on record.
 """
+_WINDOWS = "Digits are windows of time here: : [ and ctrl+p lead to other screens.\n"
 
 
 class HelpScreen(ModalScreen[None]):
@@ -42,6 +43,8 @@ class HelpScreen(ModalScreen[None]):
         everywhere = [active for active in self._listed if active.node is self._deck]
         here = [active for active in self._listed if active.node is not self._deck]
         text = Text(_INTRO)
+        if any(active.binding.action.startswith("window(") for active in here):
+            text.append(_WINDOWS)
         for title, bindings in (("here", here), ("everywhere", everywhere)):
             text.append(f"\n{title}\n", "bold")
             for keys, binding in _grouped(self._deck, bindings):

@@ -29,12 +29,13 @@ class OverviewScreen(DeckScreen[Overview]):
     OverviewScreen #lists { height: 3fr; }
     OverviewScreen #lists > Vertical { width: 1fr; }
     OverviewScreen #lists > #busiest { width: 34; }
+    OverviewScreen #whole { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
     OverviewScreen #lists .title { padding: 0 1; text-style: bold; color: $text-accent; height: 1; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
-        self._numbers = ""
+        self._numbers = self._whole = ""
         self.attention: KeysetTable[Attention] = KeysetTable(
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
@@ -66,6 +67,7 @@ class OverviewScreen(DeckScreen[Overview]):
             with Vertical(id="busiest"):
                 yield Static("busiest customers, last minute", classes="title")
                 yield self.top
+        yield Static("", id="whole", markup=False)
 
     def on_mount(self) -> None:
         self.top.focus()
@@ -87,7 +89,19 @@ class OverviewScreen(DeckScreen[Overview]):
             tones=tuple(CLASS_TONES.values()),
         )
         self.attention.show(snapshot.attention, complete=True)
+        self._tell_whole()
         self.top.show(snapshot.top, complete=True)
+
+    def _tell_whole(self) -> None:
+        """What needs a look under the cursor, in all its words: the list has no room for them."""
+        row = self.attention.cursor_row
+        whole = "" if row is None else f"{row.sentence}, since {moment(row.since)}" if row.since else row.sentence
+        if whole != self._whole:
+            self._whole = whole
+            self.query_one("#whole", Static).update(whole)
+
+    def on_keyset_table_highlighted(self) -> None:
+        self._tell_whole()
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         event.stop()

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from console.failures import word
 from console.moments import parse_past
 from console.parts.account import AccountLine
-from console.parts.log_feed import WINDOWS, LogFeed
+from console.parts.log_feed import WINDOWS, LogFeed, LogWindow, split_window
 from console.parts.log_pane import LogPane
 from console.parts.log_view import LogView
 from console.places import Place
@@ -56,7 +56,9 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
-        self.feed = LogFeed(source, read_filter(place.subject))
+        window, text = split_window(place.subject)
+        self.feed = LogFeed(source, read_filter(text))
+        self.feed.window = window or WINDOWS[0]
         self.view = LogView(source, self.feed)
         self.pane = self.view.pane
         self.account = AccountLine()
@@ -95,13 +97,16 @@ class RequestsScreen(DeckScreen[Batch]):
         self._left = None
 
     def narrow(self, subject: str) -> None:
-        """Filters. Raises ValueError with a sentence when the filter cannot be read."""
-        wanted = read_filter(subject)
-        self.place = Place(self.place.kind, " ".join(wanted.chips()))
-        self._restart(wanted)
+        """Filters, in the window that stands in front of the filter, else in the same. Raises ValueError with a
+        sentence when the filter cannot be read."""
+        window, text = split_window(subject)
+        wanted = read_filter(text)
+        self._restart(wanted, window)
 
-    def _restart(self, wanted: RequestFilter | None = None, *, note: str = "") -> None:
+    def _restart(self, wanted: RequestFilter | None = None, window: LogWindow | None = None, *, note: str = "") -> None:
+        self.feed.window = window or self.feed.window
         self.feed.restart(wanted)
+        self.place = Place(self.place.kind, " ".join((self.feed.window.word, *self.feed.wanted.chips())))
         self.account.begin_anew()
         self.view.clear()
         if note:
@@ -142,14 +147,13 @@ class RequestsScreen(DeckScreen[Batch]):
         if typed(self, "/"):
             return
         hint = "status:5xx !class:burst key:0x… customer:42 slower-than:500ms"
-        self.query_one(Prompt).open("narrow", "/", text=self.place.subject, hint=hint)
+        self.query_one(Prompt).open("narrow", "/", text=" ".join(self.filtered_by.chips()), hint=hint)
 
     def action_clear(self) -> None:
         self.narrow("")
 
     def action_window(self, number: int) -> None:
-        self.feed.window = WINDOWS[number]
-        self._restart()
+        self._restart(window=WINDOWS[number])
 
     def action_every_row(self) -> None:
         self.feed.every_row = not self.feed.every_row
@@ -159,8 +163,7 @@ class RequestsScreen(DeckScreen[Batch]):
         self.notify(text, markup=False, timeout=4)
 
     def action_groups(self) -> None:
-        window = self.feed.window.name.split()[0]
-        self.go("groups", f"{window} {self.place.subject}")
+        self.go("groups", " ".join((self.feed.window.word, *self.filtered_by.chips())))
 
     def action_customer(self) -> None:
         row = self.pane.cursor_row

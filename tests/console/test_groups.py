@@ -92,7 +92,7 @@ async def test_enter_goes_to_the_requests_of_that_group_and_the_bracket_back_to_
         await deck.sees("[!status:401]", "last 1h", "0x0000002b")
         await deck.press("down", "enter")
         await deck.until(lambda: " requests  default" in deck.header, "the log")
-        await deck.sees("[key:0x0000002b]  [!status:401]", "backend 503")
+        await deck.sees("[key:0x0000002b]  [!status:401]", "window: 1h", "backend 503")
         assert "0x0000002a" not in deck.text
         await deck.press("left_square_bracket")
         await deck.until(lambda: "requests by key" in deck.header, "the groups")

@@ -108,6 +108,25 @@ async def test_of_a_key_typed_by_hand_no_frame_shows_more_than_its_beginning(
     assert not any(PASTED_KEY[:11] in frame or PASTED_KEY[10:14] in frame for frame in frames)
 
 
+@pytest.mark.parametrize("line", ["the palette", "a reason"])
+async def test_nor_does_any_other_line_show_one_that_is_typed(same_business: str, frames: list[str], line: str) -> None:
+    async with console(same_business, kind=EveryFrame) as deck:
+        if line == "the palette":
+            await deck.press("ctrl+p")
+        else:
+            await deck.press("3")
+            await deck.sees("0x0000002a")
+            await deck.press("ctrl+r")
+            await deck.sees("Why? It goes on record.")
+        await deck.type(PASTED_KEY[:-1])
+        await deck.sees("••••••••••••••••")
+        await deck.type(PASTED_KEY[-1])
+        await deck.sees(f"0x{PASTED:08x}")
+        await deck.type(" seen")
+        await deck.sees(f"0x{PASTED:08x} seen")
+    assert not any(PASTED_KEY[:11] in frame or PASTED_KEY[10:14] in frame for frame in frames)
+
+
 async def test_a_key_pasted_into_the_palette_appears_in_no_frame(same_business: str, frames: list[str]) -> None:
     async with console(same_business, kind=EveryFrame) as deck:
         await deck.press("ctrl+p")

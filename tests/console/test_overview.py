@@ -52,6 +52,20 @@ async def test_a_revoked_key_that_is_served_needs_a_look_and_enter_opens_it(busi
         await deck.sees("0x0000002a, decimal 42", "STILL SERVED")
 
 
+async def test_what_the_list_has_no_room_for_stands_below_it(business: str) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=9)
+    query(business, "UPDATE api_keys SET is_active = false, revoked_at = %s WHERE api_key_fp = 42", long_ago)
+    query(business, "UPDATE customers SET updated_at = now() - interval '9 min' WHERE customer_id = %s", SUSPENDED)
+    add_request(business, timestamp=ago(RECENT), api_key_fp=42)
+    add_request(business, timestamp=ago(RECENT), customer_id=SUSPENDED)
+    async with console(business, size=(80, 24)) as deck:
+        key = f"revoked key 0x0000002a is still served: 1 request(s) in 5 min, since {long_ago:%Y-%m-%d %H:%M:%S}"
+        await deck.until(lambda: key in deck.prose, "the first, whole")
+        await deck.press("shift+tab", "down")
+        await deck.until(lambda: f"customer {SUSPENDED} is not active but served: 1 request(s)" in deck.prose, "second")
+        assert "is still served: 1 request(s)" not in deck.prose
+
+
 async def test_a_suspended_customer_that_is_served_needs_a_look(business: str) -> None:
     query(business, "UPDATE customers SET updated_at = now() - interval '9 min' WHERE customer_id = %s", SUSPENDED)
     add_request(business, timestamp=ago(RECENT), customer_id=SUSPENDED)

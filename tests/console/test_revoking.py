@@ -65,6 +65,15 @@ async def test_the_dialog_says_the_effect_the_blast_radius_and_the_shell_command
         assert "Type 002a to go on." in text
 
 
+async def test_of_a_slow_key_the_dialog_says_how_many_requests_not_a_rate_of_zero(business: str) -> None:
+    add_request(business, api_key_fp=42, repeat=3)
+    async with console(business) as deck:
+        await deck.say(":", "key 42")
+        await deck.sees("^r Revoke")
+        await deck.press("ctrl+r")
+        await deck.sees("3 requests in 15 min, 100 % served, from 1 address,")
+
+
 @pytest.mark.parametrize("way", ["enter", "escape"])
 async def test_enter_on_cancel_and_escape_change_nothing(same_business: str, way: str) -> None:
     async with console(same_business) as deck:
