@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
+from pydantic import SecretStr
 
 from db import audit
 from db.audit import Actor, Audit, Entry
@@ -36,6 +37,8 @@ class Change:
     before: dict[str, Any]
     after: dict[str, Any]
     message: str
+    created: tuple[str, ...] = ()  # subjects that came to be, and could not be named before
+    issued: SecretStr | None = None  # a new credential: goes into the receipt, and on no record
 
 
 class Operation(ABC):
@@ -87,6 +90,7 @@ class Receipt:
     at: datetime | None = None
     after: dict[str, Any] | None = None
     subjects: tuple[str, ...] = ()
+    issued: SecretStr | None = None  # what was made and is told only here, once, when it is DONE
 
     @property
     def done(self) -> bool:
@@ -120,13 +124,10 @@ async def perform(
     attempt = _Attempt(database, operation, uuid4(), actor, reason)
     try:
         attempt = replace(attempt, reason=checked_reason(reason))
-        await attempt.carry_out()
-    except Uncertain as error:
-        return await attempt.settle(error, settle_s)
+        return await attempt.carry_out(settle_s)
     except DatabaseError as error:
         outcome = _OUTCOME_OF.get(type(error), Outcome.FAILED)
         return await attempt.record(outcome, f"{error}. Nothing was changed.")
-    return await attempt.read_back()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class _Attempt:
         return Entry(
             operation_id=self.operation_id,
             action=self.operation.action,
-            subjects=self.operation.subjects,
+            subjects=self.operation.subjects + (change.created if change else ()),
             actor=self.actor,
             reason=self.reason,
             outcome=outcome,
@@ -159,16 +160,23 @@ class _Attempt:
     def how_to_look(self) -> str:
         return f"Look: opsdeck audit list --operation {self.operation_id}"
 
-    async def carry_out(self) -> None:
-        async with self.database.writing() as connection:
-            change = await self.operation.apply(connection, self.actor, self.reason)
-            await audit.write(connection, self.entry("done", change.message, change))
-            await notify(connection, self.operation.topic)
-            try:
-                await connection.commit()
-            except psycopg.OperationalError as error:
-                # No answer to COMMIT: the server may have written it or not.
-                raise Uncertain("the connection was lost while committing") from error
+    async def carry_out(self, settle_s: float) -> Receipt:
+        change: Change | None = None
+        try:
+            async with self.database.writing() as connection:
+                change = await self.operation.apply(connection, self.actor, self.reason)
+                await audit.write(connection, self.entry("done", change.message, change))
+                await notify(connection, self.operation.topic)
+                try:
+                    await connection.commit()
+                except psycopg.OperationalError as error:
+                    # No answer to COMMIT: the server may have written it or not.
+                    raise Uncertain("the connection was lost while committing") from error
+        except Uncertain as error:
+            receipt = await self.settle(error, settle_s)
+        else:
+            receipt = await self.read_back()
+        return replace(receipt, issued=change.issued) if change and receipt.done else receipt
 
     async def record(self, outcome: Outcome, message: str) -> Receipt:
         """Puts a try that changed nothing on record too."""
@@ -214,4 +222,4 @@ class _Attempt:
             return self.receipt(Outcome.UNCERTAIN, message)
         if row is None or row.outcome != "done":
             return self.receipt(Outcome.FAILED, f"The audit record does not show the change. {self.how_to_look}")
-        return replace(self.receipt(Outcome.DONE, row.message or ""), at=row.at, after=row.after)
+        return replace(self.receipt(Outcome.DONE, row.message or ""), at=row.at, after=row.after, subjects=row.subjects)

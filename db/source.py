@@ -11,6 +11,7 @@ from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
 from db.replica import Replica, replica_state
+from db.suiftly.api_secret import ApiSecret, secret_for
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import parse_search as parse_audit_search
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
@@ -24,14 +25,29 @@ from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.health import Check, State, health
+from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, priced, rebaselined
-from db.suiftly.key_format import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
+from db.suiftly.key_format import (
+    DecodedKey,
+    KeyFormatError,
+    KeyMetadata,
+    begins_like_key,
+    decode,
+    format_fingerprint,
+    is_public_test_secret,
+    looks_like_key,
+    parse_fingerprint,
+    parse_secret,
+)
+from db.suiftly.key_format import Service as KeyService
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.log_windows import History
+from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import RevokeKeys
+from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
@@ -59,6 +75,7 @@ __all__ = [
     "USAGE_SPANS",
     "Actor",
     "ApiKey",
+    "ApiSecret",
     "Attention",
     "AuditRow",
     "AuditSearch",
@@ -66,11 +83,13 @@ __all__ = [
     "Check",
     "CheckedHour",
     "Checkpoint",
+    "CreateKey",
     "Cursor",
     "Customer",
     "CustomerDetail",
     "CustomerRecord",
     "CustomerSearch",
+    "DecodedKey",
     "Difference",
     "Explanation",
     "Export",
@@ -84,9 +103,13 @@ __all__ = [
     "Groups",
     "Histogram",
     "History",
+    "Issuer",
     "Job",
     "JobRun",
+    "KeyFormatError",
+    "KeyMetadata",
     "KeySearch",
+    "KeyService",
     "KeyTraffic",
     "Latencies",
     "Measures",
@@ -104,6 +127,7 @@ __all__ = [
     "ResumeCustomer",
     "RevealAddress",
     "RevokeKeys",
+    "RotateKey",
     "SimulationProgress",
     "Source",
     "State",
@@ -125,6 +149,7 @@ __all__ = [
     "filter_from_options",
     "format_fingerprint",
     "invent_business",
+    "is_public_test_secret",
     "key_metadata_words",
     "load_prices",
     "looks_like_key",
@@ -134,6 +159,7 @@ __all__ = [
     "parse_fingerprint",
     "parse_key_search",
     "parse_request_filter",
+    "parse_secret",
     "parse_usage_question",
     "rebaselined",
     "server_label",
@@ -157,10 +183,17 @@ def service_name(code: int) -> str:
 class Source:
     """One database as the console sees it. Screens are handed this and know nothing below it."""
 
-    def __init__(self, database: Database, actor: Actor | None = None, prices: PriceBook | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        actor: Actor | None = None,
+        prices: PriceBook | None = None,
+        secret: ApiSecret | None = None,
+    ) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
         self.prices = prices or load_prices()
+        self._secret = secret or ApiSecret()
         self.audit = Audit(database)
         self.breakdown = Breakdown(database)
         self.charts = Charts(database)
@@ -180,6 +213,18 @@ class Source:
         if kind == "key":
             return await self.keys.find(int(subject)) is not None
         return True
+
+    async def issuer(self) -> Issuer:
+        """What makes new keys. Without an API secret it refuses, in a sentence."""
+        return Issuer(await self._secret_here(), self.prices.keys_per_customer)
+
+    async def decode(self, key: str) -> DecodedKey:
+        """What a full key says of itself. Raises Refused without an API secret, KeyFormatError for one that is none."""
+        return decode((await self._secret_here()).needed(), key)
+
+    async def _secret_here(self) -> ApiSecret:
+        async with self.database.reading() as connection:
+            return await secret_for(connection, self._secret)
 
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""

@@ -9,9 +9,11 @@ from widgets.tone import Tone
 
 
 def state(key: ApiKey) -> tuple[str, Tone]:
-    """Live or revoked, in words and tone."""
+    """Live or revoked, in words and tone; a rotated key lives for a while."""
     if not key.is_active:
         return "revoked", Tone.BAD
+    if key.ends_at is not None and key.customer_status == "active":
+        return "live, ending", Tone.WARN
     return ("live", Tone.GOOD) if key.customer_status == "active" else (f"live, {key.customer_status}", Tone.WARN)
 
 

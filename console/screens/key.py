@@ -70,7 +70,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         return KeySnapshot(key, traffic, history, datetime.now(UTC))
 
     def paint(self, snapshot: KeySnapshot) -> None:
-        self.query_one("#who", Facts).tell(_who(snapshot.key))
+        self.query_one("#who", Facts).tell(_who(snapshot.key, snapshot.at))
         self.query_one("#traffic", Facts).tell(_traffic(snapshot))
         self.query_one("#record", Facts).tell(history_facts(snapshot.history))
         self.refresh_bindings()
@@ -97,7 +97,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
             self.go("customer", str(self.snapshot.key.customer_id))
 
 
-def _who(key: ApiKey) -> list[Fact]:
+def _who(key: ApiKey, at: datetime) -> list[Fact]:
     words, tone = state(key)
     facts: list[Fact] = [
         ("fingerprint", f"{key.label}, decimal {key.fingerprint}"),
@@ -106,6 +106,12 @@ def _who(key: ApiKey) -> list[Fact]:
         ("service", f"{key.service_type}, {key_metadata_words(key.metadata)}"),
         ("created", moment(key.created_at)),
     ]
+    if key.is_active and key.ends_at is not None and key.replaced_by is not None:
+        over = "the job end-rotated-keys revokes it" if key.ends_at <= at else "then it is revoked"
+        facts += [
+            ("ends", f"{moment(key.ends_at)}, {ago(key.ends_at, at)}: {over}", Tone.WARN),
+            ("replaced by", format_fingerprint(key.replaced_by)),
+        ]
     if key.revoked_at is not None:
         facts += [
             ("revoked", f"{moment(key.revoked_at)} by {key.revoked_by or 'unknown'}"),

@@ -38,6 +38,11 @@ _SUSPENDED_SERVED = """
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
 """
 
+_SHOULD_HAVE_ENDED = """
+    SELECT e.api_key_fp, e.ends_at FROM console.key_end e JOIN api_keys k USING (api_key_fp)
+    WHERE e.ends_at < now() - interval '5 minutes' AND k.is_active ORDER BY e.ends_at LIMIT 5
+"""
+
 
 _BOUNDS = {"window": RECENT, "allowance": _ALLOWANCE}
 
@@ -66,6 +71,15 @@ async def attention(connection: Connection) -> tuple[Attention, ...]:
     lines += [
         Attention("bad", f"customer {id_} is not active but served: {count} request(s)", f"customer:{id_}", since)
         for id_, since, count in await (await connection.execute(_SUSPENDED_SERVED, _BOUNDS)).fetchall()
+    ]
+    lines += [
+        Attention(
+            "bad",
+            f"rotated key {format_fingerprint(fp)} should have ended: nobody runs end-rotated-keys",
+            f"key:{fp}",
+            ended,
+        )
+        for fp, ended in await (await connection.execute(_SHOULD_HAVE_ENDED)).fetchall()
     ]
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")

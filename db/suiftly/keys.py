@@ -36,6 +36,8 @@ class ApiKey:
     revoked_at: datetime | None
     revoked_by: str | None
     revocation_reason: str | None
+    ends_at: datetime | None  # it was rotated: when the job revokes it
+    replaced_by: int | None  # and the fingerprint of the new key
     version: str  # changes with every update of the row
 
     @property
@@ -118,8 +120,9 @@ def key_metadata_words(metadata: dict[str, Any]) -> str:
 
 _SELECT: LiteralString = """
     SELECT k.api_key_fp AS fingerprint, k.customer_id, c.status AS customer_status, k.service_type, k.metadata,
-           k.is_active, k.created_at, k.revoked_at, k.revoked_by, k.revocation_reason, k.xmin::text AS version
-    FROM api_keys k JOIN customers c USING (customer_id)
+           k.is_active, k.created_at, k.revoked_at, k.revoked_by, k.revocation_reason, e.ends_at, e.replaced_by,
+           k.xmin::text AS version
+    FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN console.key_end e USING (api_key_fp)
 """
 
 _TRAFFIC = """

@@ -19,6 +19,14 @@ def add_customer(dsn: str, customer_id: int, status: str = "active") -> None:
         )
 
 
+def add_service(dsn: str, customer_id: int, service: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO service_instances (customer_id, service_type, tier) VALUES (%s, %s, 'pro')",
+            (customer_id, service),
+        )
+
+
 def add_key(dsn: str, fingerprint: int, customer_id: int, *, key_hash: str | None = None) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute(

@@ -1,7 +1,7 @@
 """Revoking API keys: one or many, all or none."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import LiteralString, Self
 
 from psycopg.rows import class_row
@@ -13,6 +13,8 @@ from db.moments import rfc3339
 from db.operations import Change, Operation, Preview
 from db.suiftly.key_format import format_fingerprint
 
+UNDO_WINDOW = timedelta(minutes=15)
+"""For how long a revocation can be undone, if no gateway has applied it."""
 _MOST_AT_ONCE = 500
 
 
