@@ -33,6 +33,7 @@ class Profile(BaseModel):
     frames_per_second: float = Field(default=10.0, ge=1, le=30)
     mouse: bool = True
     clipboard: Literal["auto", "osc52", "tmux", "off"] = "auto"  # how rows are copied; auto: tmux inside of it
+    api_secret_file: Path | None = None  # 64 hex digits, mode 0600; None: API_SECRET_KEY of the environment
     price_book: Path | None = None  # a file like db/suiftly/prices.toml, which is taken without one
     price_preset: str | None = None  # one of its presets; None: its default
 

@@ -9,9 +9,8 @@ from uuid import UUID
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
-from console.cli.keys import fingerprint
 from console.cli.output import emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import fingerprint, rows_at_most
 from console.settings import UsageError
 from db.source import AuditRow, AuditSearch, Checkpoint, parse_audit_search
 

@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import fields
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
@@ -74,8 +75,16 @@ async def carry_out(context: Context, options: Namespace, source: Source, operat
 
 
 def _report(options: Namespace, receipt: Receipt) -> int:
+    """stdout gets the receipt, or the key that was made: then the receipt is narration."""
+    issued = receipt.issued.get_secret_value() if receipt.issued else None
     if options.json:
-        emit(to_json(receipt))
+        told = {field.name: getattr(receipt, field.name) for field in fields(receipt) if field.name != "issued"}
+        emit(to_json(told if issued is None else told | {"key": issued}))
     else:
-        (emit if receipt.done else narrate)(f"{receipt.message}\noperation {receipt.operation_id}")
+        tell = emit if receipt.done and issued is None else narrate
+        tell(f"{receipt.message}\noperation {receipt.operation_id}")
+    if issued is not None:
+        narrate("This is the only time that the key is told: hand it on, and keep no copy.")
+        if not options.json:
+            emit(issued)
     return failures.DONE if receipt.outcome is Outcome.DONE else failures.FAILED

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from console.api_secret import api_secret
 from console.settings import Settings, UsageError, configuration_path, load_settings
 from db.database import Database, Limits
 from db.source import PriceBookError, Source, load_prices
@@ -34,13 +35,13 @@ def open_database(settings: Settings) -> Database:
 
 
 def open_source(settings: Settings, database: Database) -> Source:
-    """The Source of an open database, with the price book of the settings. Raises UsageError."""
+    """The Source of an open database, with price book and API secret of the settings. Raises UsageError."""
     profile, path = settings.profile, settings.profile.price_book
     try:
         prices = load_prices(path and configuration_path().parent / path.expanduser(), profile.price_preset)
     except PriceBookError as error:
         raise UsageError(str(error)) from error
-    return Source(database, prices=prices)
+    return Source(database, prices=prices, secret=api_secret(settings))
 
 
 def own_command(*arguments: str) -> list[str]:

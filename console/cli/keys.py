@@ -1,43 +1,34 @@
-"""opsdeck keys list | show | find | revoke"""
+"""opsdeck keys list | show | find | decode, and what key_changes adds"""
 
 import asyncio
 import sys
 from argparse import Namespace
 
 from console import failures
-from console.cli import change
+from console.cli import key_changes
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import KEY, fingerprint, rows_at_most
 from console.settings import UsageError
+from db.errors import Refused
 from db.moments import rfc3339
 from db.source import (
     RECENT_MINUTES,
     ApiKey,
+    KeyFormatError,
     KeySearch,
     KeyTraffic,
-    RevokeKeys,
     Source,
     format_fingerprint,
-    parse_fingerprint,
+    key_metadata_words,
     parse_key_search,
     server_label,
 )
 
-_FP = "fingerprint in decimal or hex, or the full key"
-
-
-def fingerprint(text: str) -> int:
-    """A fingerprint as typed: decimal, signed decimal, hex, or a pasted key. Raises UsageError."""
-    try:
-        return parse_fingerprint(text)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
 
 def add(commands: Subparsers) -> None:
-    verbs = add_command(commands, "keys", "find, show and revoke API keys").add_subparsers(
+    verbs = add_command(commands, "keys", "find, show, create, rotate and revoke API keys").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
     listing = add_command(verbs, "list", "list keys, newest first")
@@ -59,13 +50,14 @@ def add(commands: Subparsers) -> None:
     find.add_argument("--json", action="store_true", help="one JSON document")
     find.set_defaults(run=find_keys)
     show = add_command(verbs, "show", "show one key, and what the log says of it")
-    show.add_argument("key", metavar="FP", type=fingerprint, help=_FP)
+    show.add_argument("key", metavar="FP", type=fingerprint, help=KEY)
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_key)
-    revoke = change.add_verb(verbs, "revoke", "revoke one key or many, all or none")
-    revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=_FP)
-    revoke.add_argument("--customer", metavar="ID", type=customer_id, help="refuse keys of any other customer")
-    revoke.set_defaults(run=revoke_keys)
+    decode = add_command(verbs, "decode", "check a full key and say what it holds; needs the API secret")
+    decode.add_argument("key", metavar="KEY", help="the full key, or - to read it from stdin")
+    decode.add_argument("--json", action="store_true", help="one JSON document")
+    decode.set_defaults(run=decode_key)
+    key_changes.add(verbs)
 
 
 def _print_keys(rows: tuple[ApiKey, ...]) -> None:
@@ -159,6 +151,8 @@ def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
         ("state", "live" if key.is_active else "revoked"),
         ("created", rfc3339(key.created_at)),
     ]
+    if key.is_active and key.ends_at is not None and key.replaced_by is not None:
+        facts += [("ends", f"{rfc3339(key.ends_at)}, replaced by {format_fingerprint(key.replaced_by)}")]
     if key.revoked_at:
         facts += [
             ("revoked", f"{rfc3339(key.revoked_at)} by {cell(key.revoked_by)}"),
@@ -176,8 +170,27 @@ def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
     return "\n".join(f"{name:<13} {cell(value)}" for name, value in facts)
 
 
-async def revoke_keys(context: Context, options: Namespace) -> int:
-    change.check(context, options)
-    wanted = tuple(dict.fromkeys(options.keys))
+async def decode_key(context: Context, options: Namespace) -> int:
+    """A key that decodes is no proof (its tag has 16 bits), so the table is asked too."""
+    text = await _read_stdin() if options.key == "-" else options.key
     async with context.source() as source:
-        return await change.carry_out(context, options, source, RevokeKeys(wanted, customer_id=options.customer))
+        try:
+            decoded = await source.decode(text)
+        except (KeyFormatError, Refused) as error:
+            raise UsageError(str(error)) from None
+        page = await source.keys.page(parse_key_search(text))
+    known = page.rows[0] if page.rows else None
+    fits = known is not None and (known.customer_id, known.service_type) == (decoded.customer_id, decoded.service)
+    if options.json:
+        emit(to_json({"decoded": decoded, "known": known is not None, "fits": fits}))
+        return failures.DONE if fits else failures.FAILED
+    stands = "is not in the table" if known is None else "fits the table" if fits else "is another one in the table"
+    facts = (
+        ("fingerprint", f"{format_fingerprint(decoded.fingerprint)} ({decoded.fingerprint})"),
+        ("customer", decoded.customer_id),
+        ("service", decoded.service),
+        ("made for", key_metadata_words(decoded.metadata.to_json())),
+        ("this key", stands + ("" if decoded.reserved_clear else "; bits are set that must be 0: treat it as forged")),
+    )
+    emit("\n".join(f"{name:<13} {cell(value)}" for name, value in facts))
+    return failures.DONE if fits else failures.FAILED

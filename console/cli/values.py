@@ -2,6 +2,11 @@
 
 from argparse import ArgumentTypeError
 
+from console.settings import UsageError
+from db.source import parse_fingerprint
+
+KEY = "fingerprint in decimal or hex, or the full key"
+
 _MOST_ROWS = 2**31 - 1
 
 
@@ -10,3 +15,11 @@ def rows_at_most(text: str) -> int:
     if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MOST_ROWS:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MOST_ROWS}")
     return int(text)
+
+
+def fingerprint(text: str) -> int:
+    """A fingerprint as typed: decimal, signed decimal, hex, or a pasted key. Raises UsageError."""
+    try:
+        return parse_fingerprint(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -56,7 +56,7 @@ class Result:
 
 def environment(dsn: str | None = None, **more: str) -> dict[str, str]:
     """The environment without whatever the person running the tests has set."""
-    ours = ("OPSDECK_", "PYTHON", "PG", "SSH_", "SUDO_", "XDG_CONFIG", "TEXTUAL")
+    ours = ("OPSDECK_", "PYTHON", "PG", "SSH_", "SUDO_", "XDG_CONFIG", "TEXTUAL", "API_SECRET", "X_API")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     clean["OPSDECK_CONFIG"] = NO_CONFIGURATION
     if dsn is not None:
