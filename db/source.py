@@ -6,7 +6,7 @@ from db.audit import Actor, Audit, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
 from db.database import Database
 from db.jobs.history import JobHistory, JobRun
-from db.jobs.job import Job
+from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
@@ -247,10 +247,12 @@ class Source:
         """Writes rows of the log to a file, as this operator."""
         return await export(self.database, order, actor=self.actor, tell=tell)
 
-    async def run_job(self, job: Job, *, dry_run: bool = False, tell: Tell | None = None) -> JobRun:
+    async def run_job(
+        self, job: Job, *, dry_run: bool = False, tell: Tell | None = None, explain: Explain | None = None
+    ) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
         job = priced(job, self.prices)
-        return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell)
+        return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
     async def run_due_jobs(self) -> list[JobRun]:
         """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""

@@ -84,12 +84,14 @@ async def _run_one(context: Context, options: Namespace) -> int:
         job = rebaselined(job)
         if job is None:
             raise UsageError(f"--rebaseline is for jobs that count the log; {options.job} is none of them")
+    single: list[str] = []
+    explain = single.append if options.dry_run else None
     async with context.source() as source:
-        run = await _until_stopped(source.run_job(job, dry_run=options.dry_run, tell=_tell))
+        run = await _until_stopped(source.run_job(job, dry_run=options.dry_run, tell=_tell, explain=explain))
     if options.json:
-        emit(to_json(_document(run)))
+        emit(to_json(_document(run) | ({"explained": single} if options.dry_run else {})))
     else:
-        emit(f"{run.outcome}: {run.message}")
+        emit("\n".join([*single, f"{run.outcome}: {run.message}"]))
     return failures.FAILED if run.bad else failures.DONE
 
 

@@ -21,14 +21,24 @@ class _Rollback(Exception):
     """Ends the transaction of a dry run."""
 
 
+Explain = Callable[[str], None]
+"""Hears each single thing a run does, in words; None where nobody asked."""
+
+
 class Run:
     """One run of a job, as the job sees it."""
 
     def __init__(
-        self, database: Database, *, dry_run: bool, checkpoint: Callable[[str, Counter[str]], Awaitable[None]]
+        self,
+        database: Database,
+        *,
+        dry_run: bool,
+        checkpoint: Callable[[str, Counter[str]], Awaitable[None]],
+        explain: Explain | None = None,
     ) -> None:
         self.database = database
         self.dry_run = dry_run
+        self.explain = explain
         self.counts: Counter[str] = Counter()
         self._checkpoint = checkpoint
 

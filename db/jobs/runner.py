@@ -12,7 +12,7 @@ from db.changes import notify
 from db.database import Connection, Database
 from db.errors import DatabaseError, Unavailable, translated
 from db.jobs.history import JobHistory, JobRun
-from db.jobs.job import Cancelled, Job, PartlyFailed, Run
+from db.jobs.job import Cancelled, Explain, Job, PartlyFailed, Run
 from db.migrate import ADVISORY_CLASS
 
 _BEAT_S = 5.0  # between steps that take long
@@ -22,13 +22,19 @@ Tell = Callable[[str, Counter[str]], None]
 
 
 async def run_job(
-    database: Database, job: Job, *, actor: Actor, dry_run: bool = False, tell: Tell | None = None
+    database: Database,
+    job: Job,
+    *,
+    actor: Actor,
+    dry_run: bool = False,
+    tell: Tell | None = None,
+    explain: Explain | None = None,
 ) -> JobRun:
     """Runs the job unless someone else does, and returns the run as the record has it.
 
-    `tell` hears of progress at most once a second. Cancelling the task that awaits this ends the step under way
-    (its transaction is rolled back) and puts `cancelled` on record. Raises Unavailable when not even the outcome
-    could be recorded; a later run then marks this one as crashed.
+    `tell` hears of progress at most once a second, `explain` of every single thing. Cancelling the task that awaits
+    this ends the step under way (its transaction is rolled back) and puts `cancelled` on record. Raises Unavailable
+    when not even the outcome could be recorded; a later run then marks this one as crashed.
     """
     history = JobHistory(database)
     run_id = uuid4()
@@ -37,7 +43,7 @@ async def run_job(
             await history.skip(run_id, job.name, actor, await history.holder(job.name, job.number), dry_run=dry_run)
         else:
             await history.begin(run_id, job.name, actor, dry_run=dry_run)
-            await _Attempt(database, job, run_id, lock, tell).carry_out(dry_run)
+            await _Attempt(database, job, run_id, lock, tell).carry_out(dry_run, explain)
     found = await history.find(run_id)
     if found is None:
         raise Unavailable(f"the run of {job.name} is not on record")
@@ -73,8 +79,8 @@ class _Attempt:
         self._counts: Counter[str] = Counter()
         self._stop_asked: str | None = None
 
-    async def carry_out(self, dry_run: bool) -> None:
-        run = Run(self._database, dry_run=dry_run, checkpoint=self._checkpoint)
+    async def carry_out(self, dry_run: bool, explain: Explain | None) -> None:
+        run = Run(self._database, dry_run=dry_run, checkpoint=self._checkpoint, explain=explain)
         self._counts = run.counts
         beating = asyncio.create_task(self._beat())
         try:

@@ -2,15 +2,25 @@
 
 from db.jobs.job import Job
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
+from db.suiftly.jobs.calculate_bills import CalculateBills
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
 from db.suiftly.jobs.log_consumer import LogConsumer
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
+from db.suiftly.jobs.monthly_reset import MonthlyReset
 from db.suiftly.jobs.priced_job import PricedJob
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from db.suiftly.pricing import PriceBook
 
-JOBS: tuple[Job, ...] = (AggregateUsage(), RollUpTraffic(), MaintainPartitions(), EndRotatedKeys(), CleanUp())
+JOBS: tuple[Job, ...] = (
+    AggregateUsage(),
+    RollUpTraffic(),
+    MonthlyReset(),
+    CalculateBills(),
+    MaintainPartitions(),
+    EndRotatedKeys(),
+    CleanUp(),
+)
 """In the order in which they are worth running."""
 
 
