@@ -13,7 +13,7 @@ from console.places import Place, hide_key, may_be_key, recognised
 from console.saved_filters import save_filter
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
-from db.source import Source
+from db.source import EVM_ADDRESS, Source, is_evm_address
 from widgets.prompt import Prompt
 
 COMMANDS = (*TOP, "goto", "save", *(kind for kind in SCREENS if kind not in TOP), "help", "quit")
@@ -39,6 +39,8 @@ def parse_command(text: str) -> Place:
         return matching[0]
     if name in COMMANDS:
         return Place(name, rest)
+    if is_evm_address(word):
+        raise ValueError(EVM_ADDRESS)
     if not rest and (places := recognised(word)):
         return places[0]
     near = difflib.get_close_matches(name, COMMANDS, n=1)

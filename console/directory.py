@@ -30,7 +30,7 @@ class Entry:
 
 _TOP = (
     Entry("overview", OverviewScreen, "Is anything wrong right now?", ("o",)),
-    Entry("customers", CustomersScreen, "Find a customer by id, wallet prefix or status", ("cu",)),
+    Entry("customers", CustomersScreen, "Find a customer by id, wallet prefix, digest or status", ("cu",)),
     Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
     Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),

@@ -3,7 +3,14 @@
 import re
 from dataclasses import dataclass, field
 
-from db.source import begins_like_key, format_fingerprint, looks_like_key, parse_fingerprint
+from db.source import (
+    begins_like_key,
+    format_fingerprint,
+    is_evm_address,
+    looks_like_digest,
+    looks_like_key,
+    parse_fingerprint,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +28,18 @@ class Place:
 
 
 def recognised(text: str) -> tuple[Place, ...]:
-    """What a pasted or typed subject may be: a key (any spelling of its fingerprint), a customer id, a wallet."""
+    """What a pasted or typed subject may be: a key (any spelling of its fingerprint), a customer id, a wallet, or the
+    digest of a transaction, which leads to the customers it touched."""
     places: list[Place] = []
     text = text.strip()
     if re.fullmatch(r"\d{1,10}", text) and 1 <= int(text) < 2**32:
         places.append(Place("customer", text))
-    if re.fullmatch(r"0x[0-9a-fA-F]{9,64}", text):
+    if is_evm_address(text):
+        pass  # no wallet of ours; the search of customers says so
+    elif re.fullmatch(r"0x[0-9a-fA-F]{9,64}", text):
         places.append(Place("customers", text.lower()))
+    elif looks_like_digest(text):
+        places.append(Place("customers", text))
     try:
         places.append(Place("key", str(parse_fingerprint(text))))
     except ValueError:
@@ -49,8 +61,9 @@ def _fingerprint_of(value: str) -> str:
 
 
 def may_be_key(word: str) -> bool:
-    """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped."""
-    return any(begins_like_key(value) for value in word.rpartition(":")[2].split(","))
+    """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped. One digest in 200 begins so."""
+    values = word.rpartition(":")[2].split(",")
+    return any(begins_like_key(value) and not looks_like_digest(value) for value in values)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from db.audit import Actor, Audit, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
+from db.chain.values import EVM_ADDRESS, is_evm_address, looks_like_digest
 from db.database import Database
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Explain, Job
@@ -68,6 +69,7 @@ from db.suiftly.usage_window import SPANS as USAGE_SPANS
 from db.suiftly.usage_window import UsageQuestion, parse_usage_question, usage_between
 
 __all__ = [
+    "EVM_ADDRESS",
     "JOBS",
     "RECENT_MINUTES",
     "RECORD_COLUMNS",
@@ -149,9 +151,11 @@ __all__ = [
     "filter_from_options",
     "format_fingerprint",
     "invent_business",
+    "is_evm_address",
     "is_public_test_secret",
     "key_metadata_words",
     "load_prices",
+    "looks_like_digest",
     "looks_like_key",
     "mask_ip",
     "parse_audit_search",

@@ -27,9 +27,12 @@ def add(commands: Subparsers) -> None:
     verbs = add_command(commands, "customers", "find, show, suspend and resume customers").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    listing = add_command(verbs, "list", "list customers: all, or by id, wallet prefix (0x…), status")
+    listing = add_command(verbs, "list", "list customers: all, or by id, wallet prefix (0x…), digest, status")
     listing.add_argument(
-        "search", metavar="WORD", nargs="*", help="an id, a wallet or its beginning, a status; they combine"
+        "search",
+        metavar="WORD",
+        nargs="*",
+        help="an id, a wallet or its beginning, a transaction digest, a status; they combine",
     )
     listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
     listing.add_argument(

@@ -10,6 +10,7 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from db.audit import AuditRow, about
+from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.filter_words import shown
@@ -88,16 +89,18 @@ class CustomerSearch:
     customer_id: int | None = None
     wallet_prefix: str | None = None
     status: str | None = None
+    digest: Digest | None = None  # of a transaction that is on its books
 
 
 def parse_search(text: str) -> CustomerSearch:
-    """Reads what an operator types: an id, a wallet or its beginning, a status, or several of them.
+    """Reads what an operator types: an id, a wallet or its beginning, a transaction digest, a status, or several.
 
     Raises ValueError with a sentence that names the word and the remedy.
     """
     customer_id: int | None = None
     wallet_prefix: str | None = None
     status: str | None = None
+    digest: Digest | None = None
     for word in text.split():
         if word in STATUSES:
             _only_one(status, "two statuses")
@@ -108,14 +111,19 @@ def parse_search(text: str) -> CustomerSearch:
             customer_id = int(word) if len(word) <= 10 else 0
             if not 1 <= customer_id <= MAX_ID:
                 raise ValueError(f"customer id {shown(word)} is out of range; ids go from 1 to {MAX_ID}")
+        elif is_evm_address(word):
+            raise ValueError(f"{EVM_ADDRESS}. To search by a beginning, type more digits or fewer")
         elif re.fullmatch(r"0x[0-9a-fA-F]{1,64}", word):
             _only_one(wallet_prefix, "two wallets")
             wallet_prefix = word.lower()
+        elif looks_like_digest(word):
+            _only_one(digest, "two digests")
+            digest = Digest.parse(word)
         else:
             raise ValueError(
-                f"cannot search customers for {shown(word)!r}; type an id, a wallet prefix (0x…) or a status"
+                f"cannot search customers for {shown(word)!r}; type an id, a wallet prefix (0x…), a digest or a status"
             )
-    return CustomerSearch(customer_id, wallet_prefix, status)
+    return CustomerSearch(customer_id, wallet_prefix, status, digest)
 
 
 def _only_one(known: object, what: str) -> None:
@@ -132,6 +140,10 @@ _SELECT: LiteralString = """
     FROM customers c
 """
 
+_TOUCHED_BY: LiteralString = """c.customer_id IN (
+    SELECT customer_id FROM escrow_transactions WHERE tx_digest = ANY (%(digests)s)
+    UNION SELECT customer_id FROM ledger_entries WHERE tx_hash = ANY (%(digests)s))"""
+
 
 class Customers:
     """Questions about customers."""
@@ -146,6 +158,8 @@ class Customers:
             conditions.append("c.customer_id = %(customer_id)s")
         if search.status is not None:
             conditions.append("c.status = %(status)s")
+        if search.digest is not None:
+            conditions.append(_TOUCHED_BY)
         order: LiteralString = "c.customer_id"
         if search.wallet_prefix is not None:
             # ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
@@ -162,6 +176,7 @@ class Customers:
         parameters = {
             "customer_id": search.customer_id,
             "status": search.status,
+            "digests": list(search.digest.spellings) if search.digest else None,
             "prefix": search.wallet_prefix,
             "after_id": after and after.customer_id,
             "after_wallet": after and after.wallet_address,

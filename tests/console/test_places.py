@@ -1,5 +1,7 @@
 """The words that name places, what a pasted subject may be, and the way back."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,12 @@ from hypothesis import strategies as st
 from console.commands import COMMANDS, parse_command
 from console.directory import TOP
 from console.places import History, Place, hide_key, recognised
+from db.source import EVM_ADDRESS
 from tests.console.conftest import PASTED, PASTED_KEY
 from tests.db.seed import wallet
+
+DIGEST = "3EghLNs7zASibnPtFU3vhvjZp8tg4miusJECMyvfNaH4"
+LIKE_A_KEY = "GqCDVFjG3Erba9b3bCwVzxYc3SifctDXRHZsvYJ2XidS"  # one in 200 does
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,9 @@ from tests.db.seed import wallet
         ("0x0000002a", Place("key", "42")),
         ("42", Place("customer", "42")),
         (wallet(7), Place("customers", wallet(7))),
+        (DIGEST, Place("customers", DIGEST)),
+        (LIKE_A_KEY, Place("customers", LIKE_A_KEY)),
+        (f"customers {DIGEST}", Place("customers", DIGEST)),
         ("quit", Place("quit")),
         ("help", Place("help")),
     ],
@@ -39,6 +48,7 @@ def test_a_command_names_a_place(typed: str, place: Place) -> None:
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
+        ("0x" + "aB" * 20, EVM_ADDRESS),
         ("custmers", "there is no command 'custmers'; did you mean customers?"),
         ("frobnicate", "there is no command 'frobnicate'; ? shows help"),
         ("", "there is no command ''; ? shows help"),
@@ -51,7 +61,7 @@ def test_a_command_names_a_place(typed: str, place: Place) -> None:
     ],
 )
 def test_a_command_that_names_none_is_answered_with_a_sentence(typed: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"^{sentence.replace('?', '[?]')}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         parse_command(typed)
 
 
@@ -61,6 +71,7 @@ def test_a_bare_number_may_be_a_customer_or_a_key() -> None:
     assert recognised("4294967295") == (Place("customer", "4294967295"), Place("key", "4294967295"))
     assert recognised("4294967296") == ()
     assert recognised("hello") == ()
+    assert recognised("0x" + "a" * 40) == ()
 
 
 def test_only_a_whole_key_is_hidden() -> None:

@@ -16,7 +16,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from db.suiftly.simulation.copying import base58
+from db.chain.base58 import encode as base58
 from db.suiftly.simulation.usage import Usage
 
 REQUESTS_PER_CENT: Final = 100

@@ -1,12 +1,10 @@
-"""COPY and the two text forms the simulated business needs: rows to a table, digests to Base58."""
+"""COPY of the rows the simulated business needs."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, LiteralString
+from typing import LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-
-_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 async def copy_rows(
@@ -19,13 +17,3 @@ async def copy_rows(
             await copy.write_row(row)
             written += 1
     return written
-
-
-def base58(data: bytes) -> str:
-    """Base58 in the Bitcoin alphabet: how Sui writes a transaction digest (32 bytes give 43 or 44 characters)."""
-    number = int.from_bytes(data)
-    text = ""
-    while number:
-        number, digit = divmod(number, 58)
-        text = _BASE58[digit] + text
-    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text

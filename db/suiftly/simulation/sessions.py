@@ -7,8 +7,9 @@ from random import Random
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from db.chain.base58 import encode as base58
 from db.suiftly.key_format import Service
-from db.suiftly.simulation.copying import base58, copy_rows
+from db.suiftly.simulation.copying import copy_rows
 from db.suiftly.simulation.invention import Invented
 
 

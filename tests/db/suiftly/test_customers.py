@@ -10,11 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from db.chain.values import Digest
 from db.database import Database
 from db.suiftly.customers import MAX_ID, STATUSES, Customer, Customers, CustomerSearch, parse_search
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"
+DIGEST = Digest(b"\xa7" * 32)
 PREFIXES = (None, "0x", "0xa", "0xab", "0xabc", "0x0", "0xf", "0xabf" + "f" * 61)
 
 
@@ -128,6 +130,28 @@ async def test_the_version_changes_with_every_update_of_the_row(dsn: str, databa
     assert replace(after, version=before.version) == before
 
 
+async def test_a_digest_finds_the_customers_it_touched_however_it_is_stored(dsn: str, database: Database) -> None:
+    for number, id_ in enumerate((1, 2, 3, 4)):
+        add_customer(dsn, id_)
+        with psycopg.connect(dsn) as connection:
+            connection.execute(
+                "INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, timestamp)"
+                " VALUES (%s, %s, 'deposit', 1, now())",
+                (id_, DIGEST.spellings[number]),
+            )
+    add_customer(dsn, 5)
+    add_customer(dsn, 6)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash) VALUES (5, 'deposit', 1, %s)",
+            (str(DIGEST),),
+        )
+    search = parse_search(f"0x{DIGEST.raw.hex()}")
+    assert [row.customer_id for row in (await Customers(database).page(search)).rows] == []
+    found = await Customers(database).page(parse_search(str(DIGEST)))
+    assert [row.customer_id for row in found.rows] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("text", "search"),
     [
@@ -139,6 +163,8 @@ async def test_the_version_changes_with_every_update_of_the_row(dsn: str, databa
         ("suspended", CustomerSearch(status="suspended")),
         ("0xab closed", CustomerSearch(wallet_prefix="0xab", status="closed")),
         ("active 0xab 42", CustomerSearch(42, "0xab", "active")),
+        (str(DIGEST), CustomerSearch(digest=DIGEST)),
+        (f"{DIGEST.raw.hex()} 42", CustomerSearch(42, digest=DIGEST)),
     ],
 )
 def test_what_an_operator_types_is_read(text: str, search: CustomerSearch) -> None:
@@ -151,13 +177,15 @@ def test_what_an_operator_types_is_read(text: str, search: CustomerSearch) -> No
         ("0", f"customer id 0 is out of range; ids go from 1 to {MAX_ID}"),
         (str(MAX_ID + 1), f"customer id {MAX_ID + 1} is out of range; ids go from 1 to {MAX_ID}"),
         ("9" * 5000, "is out of range"),
-        ("bob", "cannot search customers for 'bob'; type an id, a wallet prefix (0x…) or a status"),
-        ("0x" + "a" * 65, "type an id, a wallet prefix (0x…) or a status"),
-        ("-1", "type an id, a wallet prefix (0x…) or a status"),
+        ("bob", "cannot search customers for 'bob'; type an id, a wallet prefix (0x…), a digest or a status"),
+        ("0x" + "a" * 65, "type an id, a wallet prefix (0x…), a digest or a status"),
+        ("-1", "type an id, a wallet prefix (0x…), a digest or a status"),
         ("0xag", "cannot search customers for '0xag'"),
         ("active closed", "two statuses"),
         ("1 2", "two ids"),
         ("0xa 0xb", "two wallets"),
+        (f"{DIGEST} {DIGEST}", "two digests"),
+        ("0x" + "Ab" * 20, "an Ethereum (EVM) address"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_a_remedy(text: str, sentence: str) -> None:

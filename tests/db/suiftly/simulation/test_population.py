@@ -12,7 +12,6 @@ from db.errors import Refused
 from db.suiftly import at_rest, key_format
 from db.suiftly.key_format import KeyMetadata
 from db.suiftly.simulation import demo_secret, populate
-from db.suiftly.simulation.copying import base58
 from db.suiftly.simulation.invention import invent_customers, invent_keys
 
 NOW = datetime(2026, 6, 15, 9, 30, tzinfo=UTC)
@@ -115,9 +114,3 @@ async def test_a_handful_of_customers(connection: psycopg.AsyncConnection[TupleR
     made = await populate(connection, 1, 9, NOW)
     assert made.customers == 1
     assert len(made.examples) == 1
-
-
-def test_base58_vectors() -> None:
-    assert base58(bytes(range(32))) == "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
-    assert base58(b"\xff" * 32) == "JEKNVnkbo3jma5nREBBJCDoXFVeKkD56V3xKrvRmWxFG"
-    assert base58(bytes(32)) == "1" * 32
