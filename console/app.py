@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -24,11 +23,12 @@ from console.going import Going
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
-from console.places import Place, hide_key, may_be_key
+from console.places import Place, hide_key, hide_keys, may_be_key
 from console.screens.base import DeckScreen
 from console.screens.confirm import ConfirmScreen
 from console.screens.export import ExportScreen
 from console.screens.help import HelpScreen
+from console.screens.issued import IssuedScreen
 from console.settings import Settings
 from console.state import DeckState
 from console.taking import Taking
@@ -80,7 +80,7 @@ class OpsDeck(App[int]):
         self.live = Live(self, source.database, self._link_changed)
         self.vitals = Vitals(source, self._vitals_changed)
         jobs = JobStarter(self, source, self.live.changed.publish)
-        self.performer = Performer(self, source, ConfirmScreen, self.live.changed.publish)
+        self.performer = Performer(self, source, ConfirmScreen, IssuedScreen, self.live.changed.publish)
         self.start_job, self.stop_job = jobs.start, jobs.stop
         self.taking = Taking(self, settings.profile.clipboard)
         self.exporter = Exporter(self, source, ExportScreen, self._export_told)
@@ -108,7 +108,7 @@ class OpsDeck(App[int]):
     async def on_event(self, event: Event) -> None:
         """A pasted key becomes its fingerprint before any widget sees it, be it the palette or a reason."""
         if isinstance(event, Paste):
-            event.text = re.sub(r"\S+", lambda word: hide_key(word[0]), event.text)
+            event.text = hide_keys(event.text)
         await super().on_event(event)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
@@ -128,7 +128,8 @@ class OpsDeck(App[int]):
 
     def copy_to_clipboard(self, text: str) -> None:
         """By the route of the profile, also what Textual's own widgets copy."""
-        self._clipboard = text
+        # A new key goes out to its owner's clipboard, and cannot be put into a reason here by ctrl+v.
+        self._clipboard = hide_keys(text)
         if self._driver is not None:
             self._driver.write(osc52(text, Route.told(self.settings.profile.clipboard)))
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydantic import SecretStr
 from textual.app import App
 from textual.screen import Screen
 
@@ -11,16 +12,25 @@ from db.errors import DatabaseError
 from db.source import Operation, Outcome, Preview, Receipt, Source
 
 BlastRadius = Callable[[], Awaitable[tuple[str, ...]]]
+ShowIssued = Callable[[str, SecretStr], Screen[None]]
 Confirm = Callable[[Preview, str, BlastRadius | None], Screen[str | None]]
 
 
 class Performer:
     """Runs operations in workers of the app: leaving a screen must not half-cancel a revocation."""
 
-    def __init__(self, app: App[Any], source: Source, confirm: Confirm, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        app: App[Any],
+        source: Source,
+        confirm: Confirm,
+        show_issued: ShowIssued,
+        changed: Callable[[str], None],
+    ) -> None:
         self._app = app
         self._source = source
         self._confirm = confirm
+        self._show_issued = show_issued
         self._changed = changed
 
     def start(
@@ -53,6 +63,8 @@ class Performer:
         receipt = await self._source.perform(operation.at_version(preview.version), reason)
         self._changed(operation.topic)
         self._tell(preview.title, receipt)
+        if receipt.issued is not None:
+            await self._app.push_screen_wait(self._show_issued(receipt.message, receipt.issued))
         if receipt.done and done is not None:
             done()
 

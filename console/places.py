@@ -60,6 +60,11 @@ def _fingerprint_of(value: str) -> str:
     return format_fingerprint(parse_fingerprint(value)) if looks_like_key(value) else value
 
 
+def hide_keys(text: str) -> str:
+    """Every full key in a text as its fingerprint."""
+    return re.sub(r"\S+", lambda word: hide_key(word[0]), text)
+
+
 def may_be_key(word: str) -> bool:
     """Whether a word, also behind `name:`, can only be a key: unfinished, or mistyped. One digest in 200 begins so."""
     values = word.rpartition(":")[2].split(",")

@@ -17,8 +17,8 @@ class Taking:
         self._app = app
         self._route = Route.told(clipboard)
 
-    def copy(self, lines: Sequence[str]) -> None:
-        """Lines as they are shown, to the operator's own clipboard."""
+    def copy(self, lines: Sequence[str], what: str = "") -> None:
+        """Lines as they are shown, to the operator's own clipboard. `what` they are, unless they are rows."""
         text = "\n".join(lines)
         if not lines:
             self._app.notify("There is no row under the cursor.", title="Nothing was copied", timeout=5)
@@ -26,8 +26,8 @@ class Taking:
             self._app.notify(why, title="Nothing was copied", severity="warning", timeout=10, markup=False)
         else:
             self._app.copy_to_clipboard(text)
-            rows = "1 row" if len(lines) == 1 else f"{len(lines):,} rows"
-            self._app.notify(f"Copied {rows} {self._route.words}.", timeout=6, markup=False)
+            what = what or ("1 row" if len(lines) == 1 else f"{len(lines):,} rows")
+            self._app.notify(f"Copied {what} {self._route.words}.", timeout=6, markup=False)
 
     def show(self, lines: Sequence[str]) -> None:
         """Lines on the normal screen, until the operator comes back."""

@@ -12,7 +12,7 @@ from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
 from db.replica import Replica, replica_state
-from db.suiftly.api_secret import ApiSecret, secret_for
+from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import parse_search as parse_audit_search
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
@@ -30,8 +30,11 @@ from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, priced, rebaselined
 from db.suiftly.key_format import (
     DecodedKey,
+    KeyAccess,
     KeyFormatError,
     KeyMetadata,
+    KeyNetwork,
+    KeySource,
     begins_like_key,
     decode,
     format_fingerprint,
@@ -105,13 +108,15 @@ __all__ = [
     "Groups",
     "Histogram",
     "History",
-    "Issuer",
     "Job",
     "JobRun",
+    "KeyAccess",
     "KeyFormatError",
     "KeyMetadata",
+    "KeyNetwork",
     "KeySearch",
     "KeyService",
+    "KeySource",
     "KeyTraffic",
     "Latencies",
     "Measures",
@@ -218,17 +223,20 @@ class Source:
             return await self.keys.find(int(subject)) is not None
         return True
 
-    async def issuer(self) -> Issuer:
-        """What makes new keys. Without an API secret it refuses, in a sentence."""
-        return Issuer(await self._secret_here(), self.prices.keys_per_customer)
+    @property
+    def issuer(self) -> Issuer:
+        """What makes new keys: for the operations that do."""
+        return Issuer(self._secret, self.prices.keys_per_customer)
+
+    async def need_secret(self) -> None:
+        """Raises Refused, with a sentence, when keys of this database can neither be made nor read."""
+        async with self.database.reading() as connection:
+            await self._secret.here(connection)
 
     async def decode(self, key: str) -> DecodedKey:
         """What a full key says of itself. Raises Refused without an API secret, KeyFormatError for one that is none."""
-        return decode((await self._secret_here()).needed(), key)
-
-    async def _secret_here(self) -> ApiSecret:
         async with self.database.reading() as connection:
-            return await secret_for(connection, self._secret)
+            return decode(await self._secret.here(connection), key)
 
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""

@@ -10,7 +10,7 @@ from console.cli.values import KEY, fingerprint
 from console.moments import parse_age
 from console.settings import UsageError
 from db.errors import Refused
-from db.source import CreateKey, Issuer, KeyMetadata, KeyService, RevokeKeys, RotateKey, Source
+from db.source import CreateKey, KeyMetadata, KeyService, RevokeKeys, RotateKey, Source
 
 
 def add(verbs: Subparsers) -> None:
@@ -51,14 +51,12 @@ def _span(text: str) -> timedelta:
         raise ArgumentTypeError(f"{text!r} is not a span of time; write 90m, 12h or 7d") from None
 
 
-async def _issuer(source: Source) -> Issuer:
-    """What makes keys. Raises UsageError without an API secret."""
-    issuer = await source.issuer()
+async def _need_secret(source: Source) -> None:
+    """Raises UsageError without an API secret: then nothing was tried that would have to go on record."""
     try:
-        issuer.secret.needed()
+        await source.need_secret()
     except Refused as error:
         raise UsageError(f"{error}. Nothing was changed") from None
-    return issuer
 
 
 async def create_key(context: Context, options: Namespace) -> int:
@@ -68,14 +66,16 @@ async def create_key(context: Context, options: Namespace) -> int:
     source_bit = (options.source or "derived") if options.access == "permission" else None
     metadata = KeyMetadata(0, options.network, options.access, source_bit, options.group)
     async with context.source() as source:
-        operation = CreateKey(options.customer, KeyService(options.service), metadata, await _issuer(source))
+        await _need_secret(source)
+        operation = CreateKey(options.customer, KeyService(options.service), metadata, source.issuer)
         return await change.carry_out(context, options, source, operation)
 
 
 async def rotate_key(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
-        operation = RotateKey(options.key, options.overlap, await _issuer(source))
+        await _need_secret(source)
+        operation = RotateKey(options.key, options.overlap, source.issuer)
         return await change.carry_out(context, options, source, operation)
 
 

@@ -9,14 +9,16 @@ from textual.containers import Horizontal, VerticalScroll
 
 from console.parts.history import history_facts
 from console.parts.key_columns import key_columns
+from console.parts.key_making import NEW_KEY_HINT, parse_new_key
 from console.parts.revoking import blast_radius, revocation
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
 from db.errors import Refused
-from db.source import ApiKey, CustomerDetail, CustomerRecord, ResumeCustomer, Source, SuspendCustomer
+from db.source import ApiKey, CreateKey, CustomerDetail, CustomerRecord, ResumeCustomer, Source, SuspendCustomer
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import KeysetTable
+from widgets.prompt import Prompt
 from widgets.tone import Tone
 
 
@@ -28,7 +30,8 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
-        Binding("ctrl+r", "revoke", "Revoke key", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
+        Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
+        Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
         Binding(
             "ctrl+t",
             "change_status",
@@ -82,7 +85,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""
-        if action not in ("revoke", "change_status"):
+        if action not in ("create", "revoke", "change_status"):
             return True
         changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
         return self.deck.deck_state.may_write and (changeable or action == "revoke")
@@ -94,6 +97,20 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
         if chosen:
             self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
+
+    def action_create(self) -> None:
+        services = self.snapshot.detail.services if self.snapshot is not None else ()
+        begun = f"{services[0].service_type} " if len(services) == 1 else ""
+        self.query_one(Prompt).open("new-key", "new key", text=begun, hint=NEW_KEY_HINT)
+
+    def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """What the new key is for."""
+        if event.kind == "new-key":
+            event.stop()
+            self.enter(self._create, event.text)
+
+    def _create(self, text: str) -> None:
+        self.deck.performer.start(CreateKey(self.customer_id, *parse_new_key(text), self.source.issuer))
 
     def action_change_status(self) -> None:
         if self.snapshot is None:

@@ -13,12 +13,23 @@ from textual.widgets import Static
 from console.failures import word
 from console.parts.history import history_facts
 from console.parts.key_columns import state
+from console.parts.key_making import OVERLAP_HINT, parse_overlap
 from console.parts.revoking import blast_radius, revocation
 from console.screens.base import DeckScreen
 from console.words import ago, clock, moment
 from db.errors import Refused, TimedOut
-from db.source import RECENT_MINUTES, ApiKey, AuditRow, KeyTraffic, format_fingerprint, key_metadata_words, server_label
+from db.source import (
+    RECENT_MINUTES,
+    ApiKey,
+    AuditRow,
+    KeyTraffic,
+    RotateKey,
+    format_fingerprint,
+    key_metadata_words,
+    server_label,
+)
 from widgets.facts import Fact, Facts
+from widgets.prompt import Prompt
 from widgets.tone import Tone
 
 
@@ -41,6 +52,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         Binding("l", "log", "Log", id="key.log", tooltip="The requests of this key in the live log"),
         Binding("c", "customer", "Customer", id="key.customer", tooltip="Whose key it is"),
         Binding("ctrl+r", "revoke", "Revoke", id="key.revoke", tooltip="Revoke this key"),
+        Binding("ctrl+k", "rotate", "Rotate", id="key.rotate", tooltip="A new key now, the end of this one later"),
     ]
     DEFAULT_CSS = """
     KeyScreen .title { padding: 1 1 0 1; text-style: bold; color: $text-accent; }
@@ -76,15 +88,30 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A revoked key cannot be revoked again, nor by a role that may not."""
-        if action != "revoke":
+        """Only a live key can be revoked or, unless it was, rotated; and not by a role that may not."""
+        if action not in ("revoke", "rotate"):
             return True
-        return self.deck.deck_state.may_write and self.snapshot is not None and self.snapshot.key.is_active
+        if not self.deck.deck_state.may_write or self.snapshot is None or not self.snapshot.key.is_active:
+            return False
+        return action == "revoke" or self.snapshot.key.ends_at is None
 
     def action_revoke(self) -> None:
         if self.snapshot is not None:
             chosen = (self.snapshot.key,)
             self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
+
+    def action_rotate(self) -> None:
+        self.query_one(Prompt).open("overlap", "rotate, both served for", text="1d", hint=OVERLAP_HINT)
+
+    def on_prompt_entered(self, event: Prompt.Entered) -> None:
+        """How long the old key lives beside the new one."""
+        if event.kind == "overlap":
+            event.stop()
+            self.enter(self._rotate, event.text)
+
+    def _rotate(self, text: str) -> None:
+        operation = RotateKey(int(self.place.subject), parse_overlap(text), self.source.issuer)
+        self.deck.performer.start(operation)
 
     def action_log(self) -> None:
         if self.snapshot is not None:

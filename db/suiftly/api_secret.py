@@ -20,14 +20,14 @@ class ApiSecret:
     value: bytes | None = field(default=None, repr=False)
     why_not: str = NOT_SET
 
-    def needed(self) -> bytes:
-        """The bytes. Raises Refused with the sentence."""
+    async def here(self, connection: Connection) -> bytes:
+        """The bytes for this database: a simulated business has a secret of its own, and never gets to see a real one.
+
+        Raises Refused with the sentence.
+        """
+        row = await (await connection.execute(_SIMULATED)).fetchone()
+        if row is not None:
+            return demo_secret(int(row[0]))
         if self.value is None:
             raise Refused(self.why_not)
         return self.value
-
-
-async def secret_for(connection: Connection, configured: ApiSecret) -> ApiSecret:
-    """A simulated business has a secret of its own, and never gets to see a real one."""
-    row = await (await connection.execute(_SIMULATED)).fetchone()
-    return configured if row is None else ApiSecret(demo_secret(int(row[0])))

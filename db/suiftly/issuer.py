@@ -47,8 +47,11 @@ class Issuer:
     encode: Callable[[bytes, Service, int, KeyMetadata], str] = field(default=key_format.encode, repr=False)
 
     async def issue(self, connection: Connection, customer_id: int, service: Service, metadata: KeyMetadata) -> Issued:
-        """A new live key in the caller's transaction. One whose fingerprint, key or id is taken is thrown away."""
-        secret = self.secret.needed()
+        """A new live key in the caller's transaction; raises Refused without a secret.
+
+        One whose fingerprint is taken is thrown away, and the next one is drawn.
+        """
+        secret = await self.secret.here(connection)
         for _ in range(_TRIES):
             key = self.encode(secret, service, customer_id, metadata)
             issued = Issued(key_format.fingerprint(key), SecretStr(key))

@@ -103,7 +103,7 @@ class CreateKey(Operation):
 
     async def _read(self, connection: Connection) -> _Owner:
         """The customer, who may have another key. Raises Refused otherwise."""
-        self.issuer.secret.needed()
+        await self.issuer.secret.here(connection)
         cursor = connection.cursor(row_factory=class_row(_Owner))
         await cursor.execute(_SELECT, {"customer_id": self.customer_id, "service": self.service.value})
         owner = await cursor.fetchone()

@@ -112,7 +112,7 @@ class RotateKey(Operation):
                     "metadata": metadata.to_json(),
                 },
             },
-            message=f"Key {issued.label} replaces {self.label}, which ends at {rfc3339(ends_at)}",
+            message=f"Key {issued.label} replaces {self.label}, which lives for another {span(self.overlap)}",
             created=(issued.subject, f"customer:{old.customer_id}"),
             issued=issued.key,
         )
@@ -136,7 +136,7 @@ class RotateKey(Operation):
 
     async def _read(self, connection: Connection, query: LiteralString) -> _Old:
         """The key, live and not yet replaced. Raises Refused otherwise."""
-        self.issuer.secret.needed()
+        await self.issuer.secret.here(connection)
         if not timedelta(minutes=1) <= self.overlap <= LONGEST_OVERLAP:
             raise Refused(f"the overlap must be from 1m to {LONGEST_OVERLAP.days}d; to end a key at once, revoke it")
         cursor = connection.cursor(row_factory=class_row(_Old))

@@ -15,7 +15,7 @@ from db.database import Database
 from db.jobs.runner import run_job
 from db.operations import Operation, Outcome, Receipt, perform
 from db.suiftly import at_rest
-from db.suiftly.api_secret import NOT_SET, ApiSecret, secret_for
+from db.suiftly.api_secret import NOT_SET, ApiSecret
 from db.suiftly.attention import attention
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
@@ -260,9 +260,12 @@ async def test_two_runs_and_an_operator_end_a_key_once(database: Database, shop:
 async def test_a_simulated_business_has_its_own_secret(database: Database, shop: str) -> None:
     configured = ApiSecret(SECRET)
     async with database.reading() as connection:
-        assert await secret_for(connection, configured) is configured
+        assert await configured.here(connection) == SECRET
     run(shop, "INSERT INTO console.simulation (seed, customers) VALUES (1, 2)")
     async with database.reading() as connection:
-        found = await secret_for(connection, configured)
-    assert found.value not in (None, SECRET)
-    assert str(SECRET) not in repr(configured)
+        own = await configured.here(connection)
+        assert own != SECRET
+        assert await ApiSecret().here(connection) == own
+    assert (await do(database, new_key())).done
+    ((sealed,),) = run(shop, "SELECT api_key_id FROM api_keys")
+    assert decode(own, at_rest.open_(own, sealed)).customer_id == CUSTOMER
