@@ -15,6 +15,20 @@ from db.replica import Replica, replica_state
 from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import parse_search as parse_audit_search
+from db.suiftly.bill_lines import BillLine
+from db.suiftly.billing import (
+    BILL_STATUSES,
+    SIGNS,
+    Bill,
+    BillDetail,
+    BillDifference,
+    Billing,
+    BillSearch,
+    Blocked,
+    CheckedBills,
+    MonthCount,
+    this_month,
+)
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
@@ -46,12 +60,16 @@ from db.suiftly.key_format import (
 from db.suiftly.key_format import Service as KeyService
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
+from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
 from db.suiftly.log_windows import History
+from db.suiftly.money import parse_cents
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
+from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
+from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
@@ -64,6 +82,7 @@ from db.suiftly.requests import RETENTION, Batch, Cursor, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
+from db.suiftly.spending import Spending, SpendingLimits
 from db.suiftly.traffic import Overview, TopCustomer, Traffic
 from db.suiftly.usage import Charts, Usage
 from db.suiftly.usage_sums import Latencies, Measures
@@ -72,11 +91,13 @@ from db.suiftly.usage_window import SPANS as USAGE_SPANS
 from db.suiftly.usage_window import UsageQuestion, parse_usage_question, usage_between
 
 __all__ = [
+    "BILL_STATUSES",
     "EVM_ADDRESS",
     "JOBS",
     "RECENT_MINUTES",
     "RECORD_COLUMNS",
     "RETENTION",
+    "SIGNS",
     "USAGE_SPANS",
     "Actor",
     "ApiKey",
@@ -85,7 +106,14 @@ __all__ = [
     "AuditRow",
     "AuditSearch",
     "Batch",
+    "Bill",
+    "BillDetail",
+    "BillDifference",
+    "BillLine",
+    "BillSearch",
+    "Blocked",
     "Check",
+    "CheckedBills",
     "CheckedHour",
     "Checkpoint",
     "CreateKey",
@@ -96,11 +124,13 @@ __all__ = [
     "CustomerSearch",
     "DecodedKey",
     "Difference",
+    "EscrowEntry",
     "Explanation",
     "Export",
     "ExportFormat",
     "ExportProgress",
     "Exported",
+    "FailBill",
     "FilterError",
     "Finding",
     "Group",
@@ -119,11 +149,15 @@ __all__ = [
     "KeySource",
     "KeyTraffic",
     "Latencies",
+    "LedgerEntry",
+    "ManualCredit",
     "Measures",
+    "MonthCount",
     "Operation",
     "Outcome",
     "Overview",
     "Page",
+    "PayBill",
     "Preview",
     "PriceBook",
     "PriceBookError",
@@ -132,11 +166,14 @@ __all__ = [
     "RequestFilter",
     "RequestRow",
     "ResumeCustomer",
+    "RetryBill",
     "RevealAddress",
     "RevokeKeys",
     "RotateKey",
     "SimulationProgress",
     "Source",
+    "Spending",
+    "Standing",
     "State",
     "SuspendCustomer",
     "SystemControl",
@@ -164,6 +201,7 @@ __all__ = [
     "looks_like_key",
     "mask_ip",
     "parse_audit_search",
+    "parse_cents",
     "parse_customer_search",
     "parse_fingerprint",
     "parse_key_search",
@@ -174,6 +212,7 @@ __all__ = [
     "server_label",
     "service_name",
     "simulate",
+    "this_month",
     "traffic_class",
     "usage_between",
 ]
@@ -204,15 +243,18 @@ class Source:
         self.prices = prices or load_prices()
         self._secret = secret or ApiSecret()
         self.audit = Audit(database)
+        self.billing = Billing(database)
         self.breakdown = Breakdown(database)
         self.charts = Charts(database)
         self.control = Control(database)
         self.customers = Customers(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)
+        self.ledger = Ledger(database)
         self.ranking = Ranking(database)
         self.reconciliation = Reconciliation(database)
         self.requests = Requests(database)
+        self.spending = SpendingLimits(database, self.prices)
         self.traffic = Traffic(database)
 
     async def knows(self, kind: str, subject: str) -> bool:

@@ -1,0 +1,136 @@
+"""A customer's money: the ledger with its running balance, and the mirror of the escrow on the chain."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from db.database import Database
+from db.page import Page, page_of
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One entry and the balance after it. Deposits and credits are positive, charges and withdrawals negative.
+
+    `breaks` says what is wrong with it, a sentence each: nothing here corrects anything.
+    """
+
+    id: UUID
+    type: str
+    cents: int
+    balance_cents: int
+    sui_mist: int | None
+    sui_usd_rate_cents: int | None
+    tx_hash: str | None
+    description: str | None
+    invoice_id: str | None
+    created_at: datetime
+    breaks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "breaks", tuple(self.breaks))
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowEntry:
+    """One event of the escrow on the chain. `amount` is USD for USDC or no asset, else coins; `ledger_cents` is the
+    entry with the same digest, None when the ledger has none.
+    """
+
+    tx_id: int
+    tx_digest: str
+    event_seq: int
+    type: str
+    amount: Decimal
+    asset_type: str | None
+    at: datetime
+    ledger_cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The same money counted three times. `escrow_usd` is None when other coins than USDC are among it."""
+
+    ledger_cents: int
+    balance_cents: int | None  # the cached one
+    escrow_usd: Decimal | None
+
+
+# The balance is summed over the whole ledger of the customer, whatever page is shown.
+_LEDGER: LiteralString = """
+    SELECT l.id, l.type, l.cents, l.balance_cents, l.sui_mist, l.sui_usd_rate_cents, l.tx_hash, l.description,
+           l.invoice_id, l.created_at, array_remove(ARRAY[
+               CASE WHEN l.balance_cents < 0 THEN 'the balance is below zero' END,
+               CASE WHEN l.type = 'charge' AND l.invoice_id IS NULL THEN 'it names no bill'
+                    WHEN l.invoice_id IS NOT NULL AND b.id IS NULL THEN 'its bill is not on record'
+                    WHEN b.amount_usd_cents <> -l.cents THEN 'its bill has another amount'
+                    WHEN b.status <> 'paid' THEN 'its bill is ' || b.status END,
+               CASE WHEN l.tx_hash IS NOT NULL AND NOT EXISTS (
+                        SELECT FROM escrow_transactions e WHERE e.tx_digest = l.tx_hash)
+                    THEN 'its transaction is not in the escrow mirror' END], NULL) AS breaks
+    FROM (SELECT id, type, amount_usd_cents AS cents, amount_sui_mist AS sui_mist, sui_usd_rate_cents, tx_hash,
+                 description, invoice_id, created_at,
+                 sum(amount_usd_cents) OVER (ORDER BY created_at, id)::bigint AS balance_cents
+          FROM ledger_entries WHERE customer_id = %(customer)s) l
+    LEFT JOIN billing_records b
+           ON b.id = CASE WHEN l.invoice_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN l.invoice_id::uuid END
+    WHERE %(at)s::timestamptz IS NULL OR (l.created_at, l.id) < (%(at)s::timestamptz, %(id)s::uuid)
+    ORDER BY l.created_at DESC, l.id DESC LIMIT %(limit)s
+"""
+_ESCROW: LiteralString = """
+    SELECT e.tx_id, e.tx_digest, e.event_seq, e.tx_type AS type, e.amount, e.asset_type, e.timestamp AS at,
+           (SELECT sum(l.amount_usd_cents)::bigint FROM ledger_entries l
+            WHERE l.tx_hash = e.tx_digest AND l.customer_id = e.customer_id) AS ledger_cents
+    FROM escrow_transactions e
+    WHERE e.customer_id = %(customer)s
+      AND (%(at)s::timestamptz IS NULL OR (e.timestamp, e.tx_id) < (%(at)s::timestamptz, %(id)s::bigint))
+    ORDER BY e.timestamp DESC, e.tx_id DESC LIMIT %(limit)s
+"""
+_STANDING: LiteralString = """
+    SELECT coalesce((SELECT sum(amount_usd_cents) FROM ledger_entries WHERE customer_id = c.customer_id), 0)::bigint
+               AS ledger_cents,
+           c.current_balance_usd_cents AS balance_cents,
+           (SELECT CASE WHEN bool_and(asset_type IS NULL OR asset_type LIKE '%%::usdc::USDC')
+                        THEN sum(CASE WHEN tx_type IN ('deposit', 'credit') THEN amount ELSE -amount END) END
+            FROM escrow_transactions WHERE customer_id = c.customer_id) AS escrow_usd
+    FROM customers c WHERE c.customer_id = %(customer)s
+"""
+
+
+class Ledger:
+    """Questions about one customer's money."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, customer: int, *, after: LedgerEntry | None = None, limit: int = 100) -> Page[LedgerEntry]:
+        """Entries with the balance after each, newest first."""
+        parameters = {
+            "customer": customer,
+            "at": after and after.created_at,
+            "id": after and after.id,
+            "limit": limit + 1,
+        }
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(LedgerEntry))
+            await cursor.execute(_LEDGER, parameters)
+            return page_of(await cursor.fetchall(), limit)
+
+    async def escrow(self, customer: int, *, after: EscrowEntry | None = None, limit: int = 100) -> Page[EscrowEntry]:
+        """Events of the escrow as mirrored, newest first."""
+        parameters = {"customer": customer, "at": after and after.at, "id": after and after.tx_id, "limit": limit + 1}
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(EscrowEntry))
+            await cursor.execute(_ESCROW, parameters)
+            return page_of(await cursor.fetchall(), limit)
+
+    async def standing(self, customer: int) -> Standing | None:
+        """Ledger, cached balance and mirror side by side; None when there is no such customer."""
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(Standing))
+            await cursor.execute(_STANDING, {"customer": customer})
+            return await cursor.fetchone()

@@ -1,0 +1,19 @@
+"""Amounts of money as people type and read them."""
+
+import re
+from decimal import Decimal
+
+_AMOUNT = re.compile(r"\$?(\d{1,12})(?:\.(\d{2}))?")
+
+
+def parse_cents(text: str) -> int:
+    """Dollars as typed ("12.50", "$12") in cents. Raises ValueError with one sentence."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None or not int(found[1] + (found[2] or "00")):
+        raise ValueError("give an amount in dollars above zero, such as 12 or 12.50")
+    return int(found[1] + (found[2] or "00"))
+
+
+def in_dollars(cents: int) -> str:
+    """Cents as text: "$12.50", "-$3.00"."""
+    return f"{'-' if cents < 0 else ''}${abs(Decimal(cents)) / 100:,.2f}"

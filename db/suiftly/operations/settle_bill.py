@@ -1,0 +1,229 @@
+"""Settling a bill: paid, failed, or to be tried again."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar, LiteralString, Self
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from db.audit import Actor
+from db.chain.values import ChainValueError, Digest
+from db.database import Connection
+from db.errors import Refused, Stale
+from db.operations import Change, Operation, Preview
+from db.suiftly.money import in_dollars
+
+# The customer first, as everything that handles money locks.
+_LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer)s FOR NO KEY UPDATE"
+_SELECT: LiteralString = """
+    SELECT b.status, b.type, b.amount_usd_cents AS cents, b.billing_period_start AS begin, b.billing_period_end AS end,
+           b.xmin::text || '.' || c.xmin::text AS version, c.current_balance_usd_cents AS balance,
+           coalesce(c.current_month_start
+                    < console.limit_period(c.current_month_start, %(period_days)s, current_date), false) AS period_over
+    FROM billing_records b JOIN customers c USING (customer_id) WHERE b.id = %(bill)s AND customer_id = %(customer)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bill:
+    status: str
+    type: str
+    cents: int
+    begin: datetime
+    end: datetime
+    version: str
+    balance: int | None
+    period_over: bool  # monthly-reset is still to come: what is charged now would count to the month before
+
+
+@dataclass(frozen=True, slots=True)
+class _MoveBill(Operation):
+    """Moves one bill to the `target` status from one of `sources`; the subclasses say which."""
+
+    topic = "billing"
+    sources: ClassVar[tuple[str, ...]]
+    target: ClassVar[str]
+    verb: ClassVar[str]
+
+    bill: UUID
+    customer_id: int
+    version: str | None = None
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return (f"bill:{self.bill}", f"customer:{self.customer_id}")
+
+    @property
+    def shell(self) -> str:
+        return f"opsdeck billing {self.verb.lower()} {self.bill}"
+
+    def at_version(self, version: str) -> Self:
+        return replace(self, version=version)
+
+    async def preview(self, connection: Connection) -> Preview:
+        found = await self._read(connection)
+        return Preview(
+            title=f"{self.verb} the bill of customer {self.customer_id} over {in_dollars(found.cents)}",
+            verb=self.verb,
+            changes=(f"{found.begin:%Y-%m-%d} to {found.end:%Y-%m-%d}: {found.status} → {self.target}",),
+            consequences=await self._consequences(connection, found),
+            version=found.version,
+        )
+
+    async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
+        await connection.execute(_LOCK, {"customer": self.customer_id})
+        found = await self._read(connection)
+        if self.version is not None and found.version != self.version:
+            raise Stale("the bill or its customer was changed by someone else since it was shown; look at it again")
+        before, after = await self._move(connection, found)
+        subject = f"bill:{self.bill}"
+        return Change(
+            before={subject: {"status": found.status}, **before},
+            after={subject: {"status": self.target}, **after},
+            message=f"The bill of customer {self.customer_id} over {in_dollars(found.cents)} is now {self.target}",
+        )
+
+    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
+        """What follows, a line each."""
+        raise NotImplementedError
+
+    async def _move(self, connection: Connection, found: _Bill) -> tuple[dict[str, object], dict[str, object]]:
+        """Changes the bill; returns what else was before and is after, by subject."""
+        await connection.execute("UPDATE billing_records SET status = %s WHERE id = %s", (self.target, self.bill))
+        return {}, {}
+
+    @property
+    def _period_days(self) -> int:
+        return 0
+
+    async def _read(self, connection: Connection) -> _Bill:
+        cursor = connection.cursor(row_factory=class_row(_Bill))
+        parameters = {"bill": self.bill, "customer": self.customer_id, "period_days": self._period_days}
+        found = await (await cursor.execute(_SELECT, parameters)).fetchone()
+        if found is None:
+            raise Refused(f"customer {self.customer_id} has no bill {self.bill}; look with `opsdeck billing list`")
+        if found.type != "charge":
+            raise Refused(f"this is a {found.type}, not a charge; it was settled when it was made")
+        if found.status not in self.sources:
+            raise Refused(
+                f"the bill is {found.status}; only one that is {' or '.join(self.sources)} can be {self.target}"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class FailBill(_MoveBill):
+    """Says that a charge did not go through."""
+
+    action = "fail-bill"
+    sources = ("pending",)
+    target = "failed"
+    verb = "Fail"
+
+    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
+        return ("It stays unpaid and counts against the spending limit; it can be retried or paid.",)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBill(_MoveBill):
+    """Puts a failed charge up for another try."""
+
+    action = "retry-bill"
+    sources = ("failed",)
+    target = "pending"
+    verb = "Retry"
+
+    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
+        return ("It waits for its payment again. Nothing is charged by this.",)
+
+
+@dataclass(frozen=True, slots=True)
+class PayBill(_MoveBill):
+    """Puts the payment of a charge on record: the digest of its transaction, the ledger, the customer's money."""
+
+    action = "pay-bill"
+    sources = ("pending", "failed")
+    target = "paid"
+    verb = "Pay"
+
+    digest: str = ""
+    period_days: int = 0  # of the spending limit, as in the price book
+
+    @property
+    def shell(self) -> str:
+        return f"opsdeck billing pay {self.bill} --digest {self.digest}"
+
+    @property
+    def _period_days(self) -> int:
+        return self.period_days
+
+    @property
+    def _transaction(self) -> Digest:
+        try:
+            return Digest.parse(self.digest)
+        except ChainValueError as error:
+            raise Refused(str(error)) from error
+
+    async def _read(self, connection: Connection) -> _Bill:
+        found = await _MoveBill._read(self, connection)
+        if found.period_over:
+            raise Refused("a new month has begun: run `opsdeck jobs run monthly-reset`, so that this counts to it")
+        if not await self._mirrored(connection, found) and found.balance is not None and found.balance < found.cents:
+            raise Refused(
+                f"the balance on record is {in_dollars(found.balance)}, less than the bill of "
+                f"{in_dollars(found.cents)}: put the deposit on record first"
+            )
+        return found
+
+    async def _mirrored(self, connection: Connection, found: _Bill) -> bool:
+        """Whether the ledger has this charge already, as when the chain was read before."""
+        cursor = await connection.execute(
+            """SELECT FROM ledger_entries
+               WHERE tx_hash = ANY(%s) AND customer_id = %s AND type = 'charge' AND amount_usd_cents = %s
+                 AND (invoice_id IS NULL OR invoice_id = %s)""",
+            (list(self._transaction.spellings), self.customer_id, -found.cents, str(self.bill)),
+        )
+        return await cursor.fetchone() is not None
+
+    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
+        lines = [f"Digest {self._transaction}. Opsdeck does not ask the chain whether it happened."]
+        cursor = await connection.execute(
+            "SELECT count(*) FROM billing_records WHERE tx_digest = ANY(%s)", (list(self._transaction.spellings),)
+        )
+        row = await cursor.fetchone()
+        if row and row[0]:
+            lines.append(f"{row[0]} other bill(s) carry the same digest.")
+        if await self._mirrored(connection, found):
+            lines.append("The ledger has this charge already; no second entry is written.")
+        elif found.balance is not None:
+            left = in_dollars(found.balance - found.cents)
+            lines.append(f"The ledger gets a charge; the balance goes from {in_dollars(found.balance)} to {left}.")
+        return tuple(lines)
+
+    async def _move(self, connection: Connection, found: _Bill) -> tuple[dict[str, object], dict[str, object]]:
+        digest, mirrored = str(self._transaction), await self._mirrored(connection, found)
+        await connection.execute(
+            "UPDATE billing_records SET status = 'paid', tx_digest = %s WHERE id = %s", (digest, self.bill)
+        )
+        after: dict[str, object] = {f"bill:{self.bill}": {"status": "paid", "tx_digest": digest}}
+        if mirrored:
+            return {}, after
+        await connection.execute(
+            """INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash, description, invoice_id)
+               VALUES (%s, 'charge', %s, %s, %s, %s)""",
+            (self.customer_id, -found.cents, digest, f"Usage {found.begin:%Y-%m-%d} to {found.end:%Y-%m-%d}",
+             str(self.bill)),
+        )  # fmt: skip
+        await connection.execute(
+            """UPDATE customers
+               SET current_balance_usd_cents = current_balance_usd_cents - %(cents)s,
+                   current_month_charged_usd_cents = coalesce(current_month_charged_usd_cents, 0) + %(cents)s
+               WHERE customer_id = %(customer)s""",
+            {"cents": found.cents, "customer": self.customer_id},
+        )
+        if found.balance is None:
+            return {}, after
+        subject = f"customer:{self.customer_id}"
+        after[subject] = {"current_balance_usd_cents": found.balance - found.cents}
+        return {subject: {"current_balance_usd_cents": found.balance}}, after
