@@ -115,7 +115,7 @@ async def test_whether_a_customer_can_be_stopped_is_not_known_before_it_is_loade
 
         monkeypatch.setattr(deck.app.source.customers, "record", held)
         await deck.say(":", f"customer {SUSPENDED}")
-        await deck.until(lambda: "Revoke key" in deck.footer, "the keys of the screen")
+        await deck.until(lambda: "Revoke" in deck.footer, "the keys of the screen")
         assert "Suspend/resume" not in deck.footer
         let_go.set()
         await deck.until(lambda: "Suspend/resume" in deck.footer, "now it is known")
