@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 ENVIRONMENT_DSN = "OPSDECK_DATABASE_URL"
 ENVIRONMENT_REPLICA = "OPSDECK_REPLICA_URL"
+ENVIRONMENT_VAULT = "OPSDECK_VAULT_DIRECTORY"
+ENVIRONMENT_VAULT_KEY_FILE = "OPSDECK_VAULT_KEY_FILE"
+ENVIRONMENT_VAULT_KEYS = "OPSDECK_VAULT_KEYS"
 
 
 class UsageError(Exception):
@@ -36,12 +39,25 @@ class Profile(BaseModel):
     api_secret_file: Path | None = None  # 64 hex digits, mode 0600; None: API_SECRET_KEY of the environment
     price_book: Path | None = None  # a file like db/suiftly/prices.toml, which is taken without one
     price_preset: str | None = None  # one of its presets; None: its default
+    vault_directory: Path | None = None  # where the vaults of this database are published
+    vault_key_file: Path | None = None  # mode 0600: the key that seals them, and older ones behind it
+    vault_loss_percent: float = Field(default=10.0, ge=0, le=100)  # customers that one publication may drop
 
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profiles: dict[str, Profile] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSettings:
+    """Where vaults are published and by which keys. None: not told."""
+
+    directory: Path | None = None
+    key_file: Path | None = None
+    keys: SecretStr | None = None  # from the environment; wins over the file
+    loss_percent: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class Settings:
     dsn: SecretStr
     read_only: bool
     replica_dsn: SecretStr | None = None
+    vault: VaultSettings = VaultSettings()
 
 
 def configuration_path() -> Path:
@@ -116,7 +133,24 @@ def load_settings(*, profile: str | None, dsn: str | None, read_only: bool) -> S
     if replica is not None:
         _check_dsn(replica, ENVIRONMENT_REPLICA if told else "replica_dsn")
     start_read_only = chosen.production if chosen.read_only is None else chosen.read_only
-    return Settings(name, chosen, secret, read_only or start_read_only, replica)
+    vault = _vault(chosen, path.parent, dsn_from="option" if dsn else "environment" if told else "profile")
+    return Settings(name, chosen, secret, read_only or start_read_only, replica, vault)
+
+
+def _vault(profile: Profile, folder: Path, *, dsn_from: str) -> VaultSettings:
+    """Only the directory named beside this database: one database's vault must never land where another's is."""
+
+    def beside(path: Path | None) -> Path | None:
+        return path and folder.absolute() / path.expanduser()
+
+    directory = beside(profile.vault_directory) if dsn_from == "profile" else None
+    if dsn_from == "environment" and (named := os.environ.get(ENVIRONMENT_VAULT)):
+        directory = Path(named).expanduser().absolute()
+    key_file = beside(profile.vault_key_file)
+    if key_file is None and (named := os.environ.get(ENVIRONMENT_VAULT_KEY_FILE)):
+        key_file = Path(named).expanduser().absolute()
+    keys = os.environ.get(ENVIRONMENT_VAULT_KEYS)
+    return VaultSettings(directory, key_file, SecretStr(keys) if keys else None, profile.vault_loss_percent)
 
 
 def _check_dsn(dsn: SecretStr, name: str) -> None:

@@ -1,6 +1,8 @@
 """The seam: everything the console may ask or change, and the values it gets back. Suiftly today."""
 
+import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 from db.audit import Actor, Audit, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
@@ -41,7 +43,8 @@ from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.health import Check, State, health
 from db.suiftly.issuer import Issuer
-from db.suiftly.jobs import JOBS, priced, rebaselined
+from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
+from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
 from db.suiftly.key_format import (
     DecodedKey,
     KeyAccess,
@@ -82,6 +85,7 @@ from db.suiftly.requests import RETENTION, Batch, Cursor, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
+from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.spending import Spending, SpendingLimits
 from db.suiftly.traffic import Overview, TopCustomer, Traffic
 from db.suiftly.usage import Charts, Usage
@@ -89,6 +93,12 @@ from db.suiftly.usage_sums import Latencies, Measures
 from db.suiftly.usage_top import Ranking, Top, TopBy, TopRow
 from db.suiftly.usage_window import SPANS as USAGE_SPANS
 from db.suiftly.usage_window import UsageQuestion, parse_usage_question, usage_between
+from db.suiftly.vault.diff import Change as VaultChange
+from db.suiftly.vault.diff import VaultDiff
+from db.suiftly.vault.errors import VaultError
+from db.suiftly.vault.file_format import VAULTS
+from db.suiftly.vault.place import VaultPlace
+from db.suiftly.vault.versions import Absence, Opened, Vaults, VaultVersion
 
 __all__ = [
     "BILL_STATUSES",
@@ -99,6 +109,8 @@ __all__ = [
     "RETENTION",
     "SIGNS",
     "USAGE_SPANS",
+    "VAULTS",
+    "Absence",
     "Actor",
     "ApiKey",
     "ApiSecret",
@@ -153,6 +165,7 @@ __all__ = [
     "ManualCredit",
     "Measures",
     "MonthCount",
+    "Opened",
     "Operation",
     "Outcome",
     "Overview",
@@ -184,7 +197,13 @@ __all__ = [
     "TrafficClass",
     "Usage",
     "UsageQuestion",
+    "VaultChange",
+    "VaultDiff",
+    "VaultError",
+    "VaultPlace",
+    "VaultVersion",
     "Verification",
+    "accepting_loss",
     "as_record",
     "begins_like_key",
     "checked_reason",
@@ -211,6 +230,7 @@ __all__ = [
     "rebaselined",
     "server_label",
     "service_name",
+    "settle_vaults",
     "simulate",
     "this_month",
     "traffic_class",
@@ -228,6 +248,11 @@ def service_name(code: int) -> str:
     return HEAD_2026.word(code)
 
 
+_VAULT_JOBS = frozenset(job.name for job in JOBS if isinstance(job, GenerateVault))
+_PUBLISH_S = 60.0  # how long a publication waits for the end of another one
+_AGAIN_S = 0.3
+
+
 class Source:
     """One database as the console sees it. Screens are handed this and know nothing below it."""
 
@@ -237,6 +262,7 @@ class Source:
         actor: Actor | None = None,
         prices: PriceBook | None = None,
         secret: ApiSecret | None = None,
+        vault: VaultPlace | None = None,
     ) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
@@ -256,6 +282,7 @@ class Source:
         self.requests = Requests(database)
         self.spending = SpendingLimits(database, self.prices)
         self.traffic = Traffic(database)
+        self.vaults = Vaults(database, self.prices, vault)
 
     async def knows(self, kind: str, subject: str) -> bool:
         """Whether there is a customer or a key of that number; a search always has somewhere to go."""
@@ -306,9 +333,22 @@ class Source:
     ) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
         job = priced(job, self.prices)
+        if isinstance(job, GenerateVault):
+            job = job.placed(await self.vaults.place(), self.prices)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
     async def run_due_jobs(self) -> list[JobRun]:
         """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
         due = await self.jobs.due({job.name: job.every_s for job in JOBS})
+        if (await self.vaults.place()).directory is None:
+            due = [name for name in due if name not in _VAULT_JOBS]
         return [await self.run_job(job) for job in JOBS if job.name in due]
+
+    async def publish_access(self, reason: str) -> JobRun:
+        """Publishes the MA vault as it has to be now, also when somebody else is publishing it as it was before."""
+        until = monotonic() + _PUBLISH_S
+        while True:
+            run = await self.run_job(GenerateMaVault(reason=reason))
+            if run.outcome != "skipped" or monotonic() > until:
+                return run
+            await asyncio.sleep(_AGAIN_S)

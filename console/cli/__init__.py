@@ -3,10 +3,24 @@
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import NoReturn
 
-from console.cli import audit, billing, customers, demo, doctor, export, jobs, keys, migrate, simulate, tail, usage
+from console.cli import (
+    audit,
+    billing,
+    customers,
+    demo,
+    doctor,
+    export,
+    jobs,
+    keys,
+    migrate,
+    simulate,
+    tail,
+    usage,
+    vault,
+)
 from console.settings import UsageError, has_password
 
-_GROUPS = (demo, customers, keys, tail, export, audit, usage, billing, jobs, doctor, migrate, simulate)
+_GROUPS = (demo, customers, keys, tail, export, audit, usage, billing, jobs, vault, doctor, migrate, simulate)
 
 
 _DESCRIPTION = """The terminal operations console for Suiftly. Without a command it opens full screen."""

@@ -3,9 +3,10 @@
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Any
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
@@ -61,8 +62,22 @@ def check(context: Context, options: Namespace) -> None:
         raise Denied(f"profile {settings.profile_name!r} is read-only here; {remedy}. Nothing was changed")
 
 
-async def carry_out(context: Context, options: Namespace, source: Source, operation: Operation) -> int:
-    """Previews, asks, performs with what was previewed, prints the receipt."""
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What came of what was to follow a change: `document` goes beside the receipt in JSON."""
+
+    done: bool
+    sentence: str
+    document: dict[str, Any]
+
+
+Then = Callable[[Receipt], Awaitable[Followed]]
+
+
+async def carry_out(
+    context: Context, options: Namespace, source: Source, operation: Operation, then: Then | None = None
+) -> int:
+    """Previews, asks, performs with what was previewed, prints the receipt; `then` comes once the change is done."""
     try:
         preview = await source.preview(operation)
     except Refused:
@@ -71,15 +86,24 @@ async def carry_out(context: Context, options: Namespace, source: Source, operat
     if not options.yes and not _ask(preview):
         narrate("Nothing was changed.")
         return failures.FAILED
-    return _report(options, await source.perform(operation.at_version(preview.version), options.reason))
+    receipt = await source.perform(operation.at_version(preview.version), options.reason)
+    if then is None or not receipt.done:
+        return _report(options, receipt)
+    if not options.json:
+        _report(options, receipt)  # at once: what follows may take its time
+    followed = await then(receipt)
+    if options.json:
+        _report(options, receipt, followed.document)
+    (emit if followed.done and not options.json else narrate)(followed.sentence)
+    return failures.DONE if followed.done else failures.FAILED
 
 
-def _report(options: Namespace, receipt: Receipt) -> int:
+def _report(options: Namespace, receipt: Receipt, more: Mapping[str, Any] | None = None) -> int:
     """stdout gets the receipt, or the key that was made: then the receipt is narration."""
     issued = receipt.issued.get_secret_value() if receipt.issued else None
     if options.json:
         told = {field.name: getattr(receipt, field.name) for field in fields(receipt) if field.name != "issued"}
-        emit(to_json(told if issued is None else told | {"key": issued}))
+        emit(to_json(told | dict(more or {}) | ({} if issued is None else {"key": issued})))
     else:
         tell = emit if receipt.done and issued is None else narrate
         tell(f"{receipt.message}\noperation {receipt.operation_id}")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from console.api_secret import api_secret
 from console.settings import Settings, UsageError, configuration_path, load_settings
 from db.database import Database, Limits
-from db.source import PriceBookError, Source, load_prices
+from db.source import PriceBookError, Source, VaultPlace, load_prices
 
 Subparsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
 OpenConsole = Callable[[Settings], Awaitable[int]]
@@ -35,13 +35,16 @@ def open_database(settings: Settings) -> Database:
 
 
 def open_source(settings: Settings, database: Database) -> Source:
-    """The Source of an open database, with price book and API secret of the settings. Raises UsageError."""
+    """The Source of an open database, with price book, API secret and vaults of the settings. Raises UsageError."""
     profile, path = settings.profile, settings.profile.price_book
     try:
         prices = load_prices(path and configuration_path().parent / path.expanduser(), profile.price_preset)
     except PriceBookError as error:
         raise UsageError(str(error)) from error
-    return Source(database, prices=prices, secret=api_secret(settings))
+    vault = settings.vault
+    keys = None if vault.keys is None else vault.keys.get_secret_value()
+    place = VaultPlace(vault.directory, vault.key_file, keys, vault.loss_percent)
+    return Source(database, prices=prices, secret=api_secret(settings), vault=place)
 
 
 def own_command(*arguments: str) -> list[str]:

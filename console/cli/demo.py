@@ -21,7 +21,7 @@ from console.settings import ENVIRONMENT_DSN, Profile, Settings
 from db.embedded import embedded_server
 from db.errors import DatabaseError
 from db.migrate import migrate
-from db.source import Source, invent_business
+from db.source import Source, invent_business, settle_vaults
 
 _TIMER_S = 10.0
 
@@ -79,6 +79,9 @@ async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None
         examples = await invent_business(
             settings.dsn.get_secret_value(), customers=options.customers, rate=options.rate, seed=options.seed
         )
+        await settle_vaults(database, folder)
+        # Before the gateways start: without a vault they serve nobody.
+        await Source(database).publish_access("")
     finally:
         await database.close()
     if examples:

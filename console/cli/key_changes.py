@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError, Namespace
 from datetime import timedelta
+from functools import partial
 
 from console.cli import change
 from console.cli.context import Context, Subparsers
@@ -9,8 +10,19 @@ from console.cli.customers import customer_id
 from console.cli.values import KEY, fingerprint
 from console.moments import parse_age
 from console.settings import UsageError
-from db.errors import Refused
-from db.source import CreateKey, KeyMetadata, KeyService, RevokeKeys, RotateKey, Source
+from db.errors import DatabaseError, Refused
+from db.moments import rfc3339
+from db.source import (
+    CreateKey,
+    KeyMetadata,
+    KeyService,
+    Receipt,
+    RevokeKeys,
+    RotateKey,
+    Source,
+    VaultError,
+    format_fingerprint,
+)
 
 
 def add(verbs: Subparsers) -> None:
@@ -41,6 +53,9 @@ def add(verbs: Subparsers) -> None:
     revoke = change.add_verb(verbs, "revoke", "revoke one key or many, all or none")
     revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
     revoke.add_argument("--customer", metavar="ID", type=customer_id, help="refuse keys of any other customer")
+    revoke.add_argument(
+        "--publish", action="store_true", help="then publish a vault without them, and say which version that is"
+    )
     revoke.set_defaults(run=revoke_keys)
 
 
@@ -82,5 +97,42 @@ async def rotate_key(context: Context, options: Namespace) -> int:
 async def revoke_keys(context: Context, options: Namespace) -> int:
     change.check(context, options)
     wanted = tuple(dict.fromkeys(options.keys))
+    operation = RevokeKeys(wanted, customer_id=options.customer)
     async with context.source() as source:
-        return await change.carry_out(context, options, source, RevokeKeys(wanted, customer_id=options.customer))
+        if not options.publish:
+            return await change.carry_out(context, options, source, operation)
+        await _check_place(source)
+        return await change.carry_out(context, options, source, operation, partial(_publish, source, operation))
+
+
+async def _check_place(source: Source) -> None:
+    """Raises UsageError when nothing can be published from here."""
+    place = await source.vaults.place()
+    try:
+        place.folder.found("ma")
+        place.keys()
+    except VaultError as error:
+        raise UsageError(f"--publish: {error}. Nothing was changed") from error
+
+
+async def _publish(source: Source, operation: RevokeKeys, receipt: Receipt) -> change.Followed:
+    """Publishes, and looks into the newest version for the keys."""
+    trouble: str | None = None
+    try:
+        run = await source.publish_access(f"after operation {receipt.operation_id}")
+        trouble = run.message if run.outcome != "succeeded" else None
+        since = receipt.at or run.started_at
+        absences = [await source.vaults.absence(key, since) for key in operation.fingerprints]
+    except DatabaseError as error:
+        trouble, absences = str(error), []
+    versions = [absence.version for absence in absences if absence is not None]
+    if trouble is not None or len(versions) < len(operation.fingerprints):
+        why = trouble or "the newest version still holds a key"
+        return change.Followed(
+            False, f"The revocation stands, but no vault without it is proven: {why}", {"vault": None}
+        )
+    version = max(versions, key=lambda version: version.seq)
+    one = format_fingerprint(operation.fingerprints[0])
+    holds = f"no longer holds {one}" if len(versions) == 1 else f"holds none of the {len(versions)} keys"
+    sentence = f"Version {version.seq} of the ma vault, published {rfc3339(version.published_at)}, {holds}"
+    return change.Followed(True, sentence, {"vault": version})

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
+from db.audit import Actor
 from db.database import Connection, Database
 
 
@@ -32,11 +33,13 @@ class Run:
         self,
         database: Database,
         *,
+        actor: Actor,
         dry_run: bool,
         checkpoint: Callable[[str, Counter[str]], Awaitable[None]],
         explain: Explain | None = None,
     ) -> None:
         self.database = database
+        self.actor = actor
         self.dry_run = dry_run
         self.explain = explain
         self.counts: Counter[str] = Counter()

@@ -43,7 +43,7 @@ async def run_job(
             await history.skip(run_id, job.name, actor, await history.holder(job.name, job.number), dry_run=dry_run)
         else:
             await history.begin(run_id, job.name, actor, dry_run=dry_run)
-            await _Attempt(database, job, run_id, lock, tell).carry_out(dry_run, explain)
+            await _Attempt(database, job, run_id, lock, tell).carry_out(actor, explain, dry_run=dry_run)
     found = await history.find(run_id)
     if found is None:
         raise Unavailable(f"the run of {job.name} is not on record")
@@ -79,8 +79,8 @@ class _Attempt:
         self._counts: Counter[str] = Counter()
         self._stop_asked: str | None = None
 
-    async def carry_out(self, dry_run: bool, explain: Explain | None) -> None:
-        run = Run(self._database, dry_run=dry_run, checkpoint=self._checkpoint, explain=explain)
+    async def carry_out(self, actor: Actor, explain: Explain | None, *, dry_run: bool) -> None:
+        run = Run(self._database, actor=actor, dry_run=dry_run, checkpoint=self._checkpoint, explain=explain)
         self._counts = run.counts
         beating = asyncio.create_task(self._beat())
         try:

@@ -82,11 +82,11 @@ def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", **more: str) -> R
     return Result(done.returncode, done.stdout, done.stderr, monotonic() - began)
 
 
-def all_of(dsn: str | None, commands: Sequence[Sequence[str]]) -> list[Result]:
-    """Runs many commands, some at a time, and gives their results in order."""
+def all_of(dsn: str | None, commands: Sequence[Sequence[str]], **more: str) -> list[Result]:
+    """Runs many commands, some at a time, and gives their results in order; `more` is environment."""
 
     def run(arguments: Sequence[str]) -> Result:
-        return opsdeck(dsn, *arguments)
+        return opsdeck(dsn, *arguments, **more)
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(run, commands))

@@ -21,7 +21,7 @@ async def write_sessions(
     await _write_logins(connection, random, alive, now)
     await _write_seal_keys(connection, random, [one for one in alive if Service.SEAL in one.tiers and one.funded])
     await _write_encryption_keys(connection, random, alive)
-    await _write_processes(connection, random, now)
+    await _write_processes(connection, now)
 
 
 async def _write_logins(
@@ -90,7 +90,7 @@ async def _write_encryption_keys(connection: AsyncConnection[TupleRow], random: 
     )
 
 
-async def _write_processes(connection: AsyncConnection[TupleRow], random: Random, now: datetime) -> None:
+async def _write_processes(connection: AsyncConnection[TupleRow], now: datetime) -> None:
     day = timedelta(days=1)
     await copy_rows(
         connection,
@@ -110,16 +110,11 @@ async def _write_processes(connection: AsyncConnection[TupleRow], random: Random
             )
         ],
     )
-    versions = (random.randint(900, 1_100), random.randint(40, 60))
     await connection.execute(
         """
-        UPDATE public.system_control SET ma_vault_version = %(access)s, mm_vault_version = %(master)s,
-               last_monthly_reset = date_trunc('month', %(now)s AT TIME ZONE 'UTC')::date, updated_at = %(now)s
+        UPDATE public.system_control
+        SET last_monthly_reset = date_trunc('month', %(now)s AT TIME ZONE 'UTC')::date, updated_at = %(now)s
         WHERE id = 1
         """,
-        {
-            "access": f"{versions[0]:09d}-{random.randbytes(8).hex()}",
-            "master": f"{versions[1]:09d}-{random.randbytes(8).hex()}",
-            "now": now,
-        },
+        {"now": now},
     )
