@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from db.suiftly.key_format import KeyMetadata, Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyMetadata
 from tests.console.screens import query
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 

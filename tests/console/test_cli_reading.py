@@ -10,7 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from db.suiftly.key_format import KeyMetadata, Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyMetadata
 from tests.console.command import Result, all_of, assert_utc, opsdeck
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, wallet
 
