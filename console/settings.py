@@ -5,11 +5,14 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from db.chain.config import ChainConfig, Target
+from db.chain.values import parse_object_id
 
 ENVIRONMENT_DSN = "OPSDECK_DATABASE_URL"
 ENVIRONMENT_REPLICA = "OPSDECK_REPLICA_URL"
@@ -20,6 +23,46 @@ ENVIRONMENT_VAULT_KEYS = "OPSDECK_VAULT_KEYS"
 
 class UsageError(Exception):
     """What was typed or configured cannot be used; its text is one sentence with the remedy. Exit code 2."""
+
+
+def _target(text: str) -> str:
+    return str(Target.parse(text))
+
+
+class ChainTable(BaseModel):
+    """One [profiles.NAME.chain] table. Without it nothing is asked of any chain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Annotated[str, AfterValidator(_target)]  # host:port of a node's gRPC
+    archive: Annotated[str, AfterValidator(_target)] | None = None  # asked for what the node no longer keeps
+    chain_id: str | None = None  # a node of another chain is refused
+    # Package ids of the escrow contract: the original one, and those of upgrades that brought new events.
+    packages: tuple[Annotated[str, AfterValidator(parse_object_id)], ...] = Field(min_length=1)
+    start_checkpoint: int = Field(default=0, ge=0)  # where the escrow contract began
+    tls: bool = True
+    ca_file: Path | None = None  # of a private authority
+    headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])  # tokens of providers
+    timeout_s: float = Field(default=10.0, gt=0, le=120)
+    requests_per_s: float = Field(default=3.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        self.config()
+        return self
+
+    def config(self) -> ChainConfig:
+        """How the chain is reached; a `ca_file` is looked for beside the configuration file."""
+        return ChainConfig(
+            target=Target.parse(self.target),
+            archive=None if self.archive is None else Target.parse(self.archive),
+            chain_id=self.chain_id,
+            tls=self.tls,
+            ca_file=None if self.ca_file is None else str(configuration_path().parent / self.ca_file.expanduser()),
+            headers=tuple((name.lower(), value.get_secret_value()) for name, value in self.headers.items()),
+            timeout_s=self.timeout_s,
+            requests_per_s=self.requests_per_s,
+        )
 
 
 class Profile(BaseModel):
@@ -42,6 +85,7 @@ class Profile(BaseModel):
     vault_directory: Path | None = None  # where the vaults of this database are published
     vault_key_file: Path | None = None  # mode 0600: the key that seals them, and older ones behind it
     vault_loss_percent: float = Field(default=10.0, ge=0, le=100)  # customers that one publication may drop
+    chain: ChainTable | None = None
 
 
 class _File(BaseModel):
@@ -99,9 +143,9 @@ def _read_file(path: Path) -> _File:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"]
+        message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            known = Profile.model_fields if len(first["loc"]) == 3 else _File.model_fields
+            known = {3: Profile.model_fields, 4: ChainTable.model_fields}.get(len(first["loc"]), _File.model_fields)
             message = f"there is no such setting; there are {', '.join(known)}"
         raise UsageError(f"{path}: {field}: {message}") from error
 

@@ -1,0 +1,261 @@
+"""Sui's gRPC through pysui: its generated messages and stubs, on a channel of ours. One attempt each, no policy.
+
+pysui's own client stays out of it: it trusts public authorities only, writes its errors with tracebacks to stderr
+(which is the screen), returns some failures and raises others, and wants a configuration folder with a keystore.
+
+Importing this module imports pysui: 0.4 s and 20 MB. Only the reader does, in a thread, when it is first asked.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from grpclib.client import Channel
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+from pysui.sui.sui_grpc.suimsgs.google.protobuf import FieldMask, Value
+from pysui.sui.sui_grpc.suimsgs.sui.rpc import v2 as proto
+
+from db.chain.config import ChainConfig, Target
+from db.chain.errors import RETRIED, ChainError, ErrorKind
+from db.chain.models import (
+    ChainEvent,
+    ChainObject,
+    EmittedEvent,
+    EventPage,
+    EventQuery,
+    PageEnd,
+    Position,
+    ServiceInfo,
+    Transaction,
+)
+from db.chain.values import ChainValueError, Digest, MoveType, ObjectId, parse_address, parse_object_id
+
+Known = TypeVar("Known")
+
+_OBJECT: Final = ("object_id", "version", "object_type", "owner", "json", "previous_transaction")
+_TRANSACTION: Final = ("digest", "checkpoint", "timestamp", "effects.status")
+_EVENT: Final = (
+    "event_type", "json", "sender", "checkpoint", "transaction_digest", "transaction_index", "event_index",
+)  # fmt: skip
+_KINDS: Final = {
+    Status.NOT_FOUND: ErrorKind.NOT_FOUND,
+    Status.INVALID_ARGUMENT: ErrorKind.INVALID,
+    Status.OUT_OF_RANGE: ErrorKind.INVALID,
+    Status.FAILED_PRECONDITION: ErrorKind.INVALID,
+    Status.UNAVAILABLE: ErrorKind.UNAVAILABLE,
+    Status.ABORTED: ErrorKind.UNAVAILABLE,
+    Status.INTERNAL: ErrorKind.UNAVAILABLE,
+    Status.UNKNOWN: ErrorKind.UNAVAILABLE,  # what a proxy with a page of HTML becomes
+    Status.CANCELLED: ErrorKind.UNAVAILABLE,
+    Status.DEADLINE_EXCEEDED: ErrorKind.TIMEOUT,
+    Status.RESOURCE_EXHAUSTED: ErrorKind.RATE_LIMITED,
+    Status.UNAUTHENTICATED: ErrorKind.NOT_LET_IN,
+    Status.PERMISSION_DENIED: ErrorKind.NOT_LET_IN,
+    Status.UNIMPLEMENTED: ErrorKind.UNSUPPORTED,
+}
+_ENDS: Final = {
+    proto.QueryEndReason.ITEM_LIMIT: PageEnd.LIMIT,
+    proto.QueryEndReason.SCAN_LIMIT: PageEnd.LIMIT,
+    proto.QueryEndReason.CHECKPOINT_BOUND: PageEnd.BOUND,
+    proto.QueryEndReason.CURSOR_BOUND: PageEnd.BOUND,
+    proto.QueryEndReason.LEDGER_TIP: PageEnd.TIP,
+}
+
+
+class Wire:
+    """A connection to one node, made at the first request and again after it was lost. Raises only ChainError."""
+
+    def __init__(self, target: Target, config: ChainConfig) -> None:
+        self._target = target
+        self._timeout_s = config.timeout_s
+        self._headers = dict(config.headers)
+        context = None
+        if config.tls:
+            try:
+                context = ssl.create_default_context(cafile=config.ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise ChainError(ErrorKind.INVALID, f"ca_file {config.ca_file} cannot be used: {error}") from error
+            context.set_alpn_protocols(["h2"])
+        self._channel = Channel(host=target.host, port=target.port, ssl=context)
+        self._stub = proto.LedgerServiceStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    async def service_info(self) -> ServiceInfo:
+        """What the node is and which checkpoints it has."""
+        try:
+            answer = await self._stub.get_service_info(timeout=self._timeout_s, metadata=self._headers)
+        except Exception as error:
+            raise self._worded(error) from error
+        with _Reading("service info"):
+            return ServiceInfo(
+                chain_id=_known(answer.chain_id, "chain_id"),
+                chain=answer.chain or "unnamed",
+                tip=_known(answer.checkpoint_height, "checkpoint_height"),
+                tip_at=answer.timestamp,
+                lowest=answer.lowest_available_checkpoint or 0,
+                server=answer.server or "",
+            )
+
+    async def object(self, object_id: ObjectId) -> ChainObject:
+        """An object as it is now. Raises ChainError(NOT_FOUND)."""
+        request = proto.GetObjectRequest(object_id=object_id, read_mask=FieldMask(paths=list(_OBJECT)))
+        try:
+            answer = await self._stub.get_object(request, timeout=self._timeout_s, metadata=self._headers)
+        except Exception as error:
+            raise self._worded(error) from error
+        with _Reading(f"object {object_id}"):
+            found = _known(answer.object, "object")
+            owner = _known(found.owner, "owner")
+            return ChainObject(
+                object_id=parse_object_id(_known(found.object_id, "object_id"), "object_id"),
+                version=_known(found.version, "version"),
+                type=MoveType.parse(_known(found.object_type, "object_type"), "object_type"),
+                ownership=(owner.kind or proto.OwnerOwnerKind.UNKNOWN).name.lower(),  # pyright: ignore
+                fields=_fields(found.json),
+                previous_transaction=_digest(found.previous_transaction, "previous_transaction"),
+            )
+
+    async def transactions(self, digests: Sequence[Digest], *, events: bool) -> dict[Digest, Transaction]:
+        """Those of them that this node has. Their events are read where wanted: they are long."""
+        paths = [*_TRANSACTION, *(("events",) if events else ())]
+        request = proto.BatchGetTransactionsRequest(
+            digests=[str(digest) for digest in digests], read_mask=FieldMask(paths=paths)
+        )
+        try:
+            answer = await self._stub.batch_get_transactions(request, timeout=self._timeout_s, metadata=self._headers)
+        except Exception as error:
+            raise self._worded(error) from error
+        found: dict[Digest, Transaction] = {}
+        for result in answer.transactions:
+            if result.transaction is not None:
+                transaction = _transaction(result.transaction)
+                found[transaction.digest] = transaction
+            elif result.error is None or result.error.code != Status.NOT_FOUND.value:
+                code = Status(result.error.code if result.error else Status.UNKNOWN.value)
+                raise self._worded(GRPCError(code, result.error.message if result.error else "an empty answer"))
+        return found
+
+    async def events(self, query: EventQuery) -> EventPage:
+        """The events that come in one stream. One that breaks, or brings what cannot be read, after it got us ahead
+        is a page that ends there: the next one begins with what was the matter."""
+        request = proto.ListEventsRequest(
+            read_mask=FieldMask(paths=list(_EVENT)),
+            start_checkpoint=query.start,
+            end_checkpoint=query.before,
+            filter=proto.EventFilter(terms=[_of_module(module) for module in query.modules]),
+            options=proto.QueryOptions(limit=query.limit, after=query.after),
+        )
+        events: list[ChainEvent] = []
+        cursor, covered = query.after, None
+        try:
+            async for frame in self._stub.list_events(request, timeout=self._timeout_s, metadata=self._headers):
+                mark = _known(frame.watermark, "watermark")
+                reached = covered if mark.checkpoint is None else mark.checkpoint
+                if frame.event is not None:
+                    events.append(_event(frame.event, _known(mark.cursor, "cursor"), reached))
+                # Only now: one cannot go on behind an event that could not be read.
+                cursor, covered = mark.cursor or cursor, reached
+                if frame.end is not None:
+                    end = _ENDS.get(frame.end.reason or proto.QueryEndReason.UNKNOWN)
+                    if end is None:
+                        raise ChainError(ErrorKind.UNREADABLE, f"{self._target}: the page ends for no known reason")
+                    return EventPage(tuple(events), cursor, covered, end)
+            raise ChainError(ErrorKind.UNAVAILABLE, f"{self._target}: the stream of events broke off")
+        except Exception as error:
+            worded = self._worded(error)
+            if cursor == query.after or worded.kind not in (*RETRIED, ErrorKind.UNREADABLE):
+                raise worded from error
+            return EventPage(tuple(events), cursor, covered, PageEnd.INTERRUPTED)
+
+    def _worded(self, error: Exception) -> ChainError:
+        """Every failure as ours, in a sentence of one line."""
+        if isinstance(error, ChainError):
+            return error
+        if isinstance(error, ChainValueError):
+            return ChainError(ErrorKind.UNREADABLE, f"{self._target}: {error}")
+        if isinstance(error, GRPCError):
+            text = " ".join((error.message or error.status.name).split())[:200]
+            return ChainError(_KINDS.get(error.status, ErrorKind.OTHER), f"{self._target}: {text}")
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return ChainError(
+                ErrorKind.NOT_LET_IN,
+                f"{self._target}: its certificate is not trusted ({error.verify_message}); set ca_file",
+            )
+        if isinstance(error, TimeoutError | asyncio.TimeoutError):
+            return ChainError(ErrorKind.TIMEOUT, f"{self._target}: no answer within {self._timeout_s:g} s")
+        # What is left comes from sockets, HTTP/2 frames and messages cut short: another connection may do better.
+        return ChainError(ErrorKind.UNAVAILABLE, f"{self._target}: {str(error) or type(error).__name__}")
+
+
+class _Reading:
+    """Words a value that cannot be read: what it was part of, and which field."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ChainValueError):
+            raise ChainError(ErrorKind.UNREADABLE, f"{self._what}: {error}") from error
+
+
+def _known(value: Known | None, field: str) -> Known:
+    if value is None:
+        raise ChainValueError(f"{field}: missing")
+    return value
+
+
+def _digest(text: str | None, field: str) -> Digest | None:
+    return Digest.parse(text, field) if text else None
+
+
+def _fields(value: Value | None) -> dict[str, object]:
+    read = _known(value, "json").to_dict()
+    if not isinstance(read, dict):
+        raise ChainValueError("json: not an object")
+    return read  # pyright: ignore[reportUnknownVariableType]
+
+
+def _of_module(module: str) -> proto.EventTerm:
+    return proto.EventTerm(literals=[proto.EventLiteral(event_type=proto.EventTypeFilter(event_type=module))])
+
+
+def _transaction(message: proto.ExecutedTransaction) -> Transaction:
+    with _Reading(f"transaction {message.digest}"):
+        status = _known(_known(message.effects, "effects").status, "effects.status")
+        return Transaction(
+            digest=Digest.parse(_known(message.digest, "digest")),
+            success=_known(status.success, "effects.status.success"),
+            error=status.error.description if status.error else None,
+            checkpoint=message.checkpoint,
+            at=message.timestamp,
+            events=tuple(
+                EmittedEvent(
+                    index, MoveType.parse(_known(event.event_type, "event_type"), "event_type"), _fields(event.json)
+                )
+                for index, event in enumerate(message.events.events if message.events else ())
+            ),
+        )
+
+
+def _event(message: proto.Event, cursor: bytes, covered: int | None) -> ChainEvent:
+    with _Reading(f"event {message.event_index} of transaction {message.transaction_digest}"):
+        return ChainEvent(
+            position=Position(
+                _known(message.checkpoint, "checkpoint"),
+                _known(message.transaction_index, "transaction_index"),
+                _known(message.event_index, "event_index"),
+            ),
+            digest=Digest.parse(_known(message.transaction_digest, "transaction_digest")),
+            type=MoveType.parse(_known(message.event_type, "event_type"), "event_type"),
+            sender=parse_address(message.sender, "sender") if message.sender else None,
+            fields=_fields(message.json),
+            cursor=cursor,
+            covered=covered,
+        )
