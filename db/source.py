@@ -47,11 +47,6 @@ from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
 from db.suiftly.key_format import (
     DecodedKey,
-    KeyAccess,
-    KeyFormatError,
-    KeyMetadata,
-    KeyNetwork,
-    KeySource,
     begins_like_key,
     decode,
     format_fingerprint,
@@ -61,6 +56,7 @@ from db.suiftly.key_format import (
     parse_secret,
 )
 from db.suiftly.key_format import Service as KeyService
+from db.suiftly.key_metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
