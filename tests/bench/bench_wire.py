@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from db.source import invent_business
-from tests.bench.long_run import Received, Tail, empty_log, followed, told
+from tests.bench.long_run import Received, Tail, empty_log, followed, tell
 from tests.bench.measure import fresh_server, migrated, place
 from tests.bench.terminal import COLUMNS, LOCAL, ROWS, Link, Span, Terminal
 
@@ -264,7 +264,7 @@ def keys(dsn: str, seconds: float) -> None:
         )
 
 
-def long(dsn: str, seconds: float) -> None:
+def long(dsn: str, seconds: float, folder: Path) -> None:
     """For so long, with a burst in the last quarter: nothing lost, nothing twice, memory flat."""
     empty_log(dsn)
     received, lags, bursting = Received(), Lags(), Lags()
@@ -275,7 +275,7 @@ def long(dsn: str, seconds: float) -> None:
 
     burst = False
     with console(dsn) as terminal:
-        tail = Tail(dsn)
+        tail = Tail(dsn, folder / "tail.csv")
         terminal.listen = hear
         terminal.run(_WARM_UP_S)
         with followed(terminal, tail, received), rows_into_database(dsn, RATE, False):
@@ -291,11 +291,10 @@ def long(dsn: str, seconds: float) -> None:
             burst = False
             terminal.run(seconds / 4 - 2 * _LONG_BURST_S)
             second = terminal.end()
-        lines = told(dsn, (first, second), tail, received)
     print(f"\n{seconds / 60:.1f} minutes of {RATE:,} rows/s, in the last quarter {_LONG_BURST_S:.0f} s of {BURST:,}\n")
-    print(*lines, sep="\n")
     print(f"lag median / p95 s: {percentiles(lags.seconds)}, worst {max(lags.seconds):.1f}")
     print(f"in the burst and as long behind it: {percentiles(bursting.seconds)}, worst {max(bursting.seconds):.1f}")
+    tell(dsn, (first, second), tail, received)
 
 
 class Seen:
@@ -336,7 +335,7 @@ def main() -> None:
         if options.only in (None, "keys"):
             keys(dsn, options.seconds)
         if options.only == "long":
-            long(dsn, 60 * options.minutes)
+            long(dsn, 60 * options.minutes, Path(folder))
         print(f"\nload {os.getloadavg()[0]:.1f} at the end")
 
 

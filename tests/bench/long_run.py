@@ -4,15 +4,17 @@ The screen cannot show every row, so it is asked for its sum: what the line belo
 what was committed. Beside it `opsdeck tail`, which reads by the same cursor, hands over the rows themselves.
 """
 
+import csv
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from array import array
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 
@@ -20,6 +22,8 @@ from tests.bench.terminal import Span, Terminal
 
 _RECEIVED = re.compile(rb"([\d,]{2,}) received")
 _SETTLES_S = 60.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = ("server_id", "api_key_fp", "bytes_sent", "time_total", "status_code", "repeat")  # with the time: the row
 
 
 class Received:
@@ -33,29 +37,44 @@ class Received:
 
 
 class Tail:
-    """`opsdeck tail`, each of its lines as a hash."""
+    """`opsdeck tail` into a file."""
 
-    def __init__(self, dsn: str, *options: str) -> None:
-        self.lines: array[int] = array("q")
-        command = [sys.executable, "-m", "console", "tail", "--format", "csv", *options]
+    def __init__(self, dsn: str, file: Path) -> None:
+        self._file = file
+        command = [sys.executable, "-m", "console", "tail", "--format", "csv"]
         environment = os.environ | {"OPSDECK_DATABASE_URL": dsn}
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self._reading = threading.Thread(target=self._read)
-        self._reading.start()
+        with file.open("wb") as out:
+            self._process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.DEVNULL)
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        next(self._process.stdout, None)  # the names of the columns
-        for line in self._process.stdout:
-            self.lines.append(hash(line))
+    @property
+    def size(self) -> int:
+        return self._file.stat().st_size
 
-    def end(self, *, stop: bool) -> list[int]:
-        """All lines in an order of their own; without `stop` it is waited for."""
-        if stop:
-            self._process.terminate()
+    def end(self) -> list[int]:
+        """Its rows as hashes in an order of their own."""
+        self._process.terminate()
         self._process.wait()
-        self._reading.join()
-        return sorted(self.lines)
+        rows: array[int] = array("q")
+        with self._file.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                at = (datetime.fromisoformat(row["timestamp"]) - _EPOCH) // timedelta(microseconds=1)
+                rows.append(hash((at, *(int(row[name]) for name in _NUMBERS))))
+        return sorted(rows)
+
+
+def stored(dsn: str) -> list[int]:
+    """The same of the table."""
+    columns = ", ".join(_NUMBERS)
+    query = (
+        f"COPY (SELECT (extract(epoch FROM timestamp) * 1000000)::bigint, {columns} FROM haproxy_raw_logs) TO STDOUT"
+    )
+    rows: array[int] = array("q")
+    with psycopg.connect(dsn) as connection, connection.cursor().copy(query) as copy:  # pyright: ignore
+        rest = b""
+        for data in copy:
+            *lines, rest = (rest + bytes(data)).split(b"\n")
+            rows.extend(hash(tuple(map(int, line.split(b"\t")))) for line in lines)
+    return sorted(rows)
 
 
 @contextmanager
@@ -63,7 +82,7 @@ def followed(terminal: Terminal, tail: Tail, received: Received) -> Generator[No
     """Afterwards waits until no more rows come, at most for a minute."""
     yield
     until, before = time.monotonic() + _SETTLES_S, (-2, -2)
-    while time.monotonic() < until and (now := (received.rows, len(tail.lines))) != before:
+    while time.monotonic() < until and (now := (received.rows, tail.size)) != before:
         before = now
         terminal.run(5)
 
@@ -80,19 +99,17 @@ def committed(dsn: str) -> int:
         return int(row[0])
 
 
-def told(dsn: str, halves: tuple[Span, Span], tail: Tail, received: Received) -> list[str]:
-    """The outcome in lines, after the run."""
+def tell(dsn: str, halves: tuple[Span, Span], tail: Tail, received: Received) -> None:
+    """Prints the outcome, after the run."""
     rows = committed(dsn)
-    live = tail.end(stop=True)
-    stored = Tail(dsn, "--no-follow", "--since", "2d").end(stop=False)
     first, second = halves
+    seconds = first.seconds + second.seconds
     memory = " / ".join(f"{mb:.0f}" for mb in (*first.rss_mb, second.rss_mb[1]))
-    cpu = (first.cpu_percent * first.seconds + second.cpu_percent * second.seconds) / (first.seconds + second.seconds)
-    same = "the same rows, each once" if live == stored else f"NOT the same as the {len(stored):,} in the table"
+    cpu = (first.cpu_percent * first.seconds + second.cpu_percent * second.seconds) / seconds
     equal = "equal" if rows == received.rows else "NOT EQUAL"
-    return [
-        f"committed {rows:,}, received by the screen {received.rows:,}: {equal}",
-        f"opsdeck tail wrote {len(live):,} rows: {same}",
-        f"memory of the console at the start, the middle, the end: {memory} MB; CPU {cpu:.0f} %; "
-        f"{(first.bytes + second.bytes) / (first.seconds + second.seconds) / 1000:.1f} KB/s",
-    ]
+    print(f"memory of the console at the start, the middle, the end: {memory} MB; CPU {cpu:.0f} %; "
+          f"{(first.bytes + second.bytes) / seconds / 1000:.1f} KB/s")  # fmt: skip
+    print(f"committed {rows:,}, received by the screen {received.rows:,}: {equal}", flush=True)
+    live, there = tail.end(), stored(dsn)
+    same = "the same rows, each once" if live == there else f"NOT the same as the {len(there):,} in the table"
+    print(f"opsdeck tail wrote {len(live):,} rows: {same}")
