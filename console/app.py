@@ -77,7 +77,7 @@ class OpsDeck(App[int]):
             self.theme = THEME.name
         self.source = source
         self.settings = settings
-        self.live = Live(self, source.database, self._link_changed)
+        self.live = Live(self, source, self._link_changed)
         self.vitals = Vitals(source, self._vitals_changed)
         jobs = JobStarter(self, source, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, IssuedScreen, self.live.changed.publish)
@@ -157,7 +157,12 @@ class OpsDeck(App[int]):
 
     def _vitals_changed(self, vitals: Vitals) -> None:
         self.deck_state = replace(
-            self.deck_state, control=vitals.control, still_served=vitals.still_served, replica=vitals.replica
+            self.deck_state,
+            control=vitals.control,
+            rights=vitals.rights,
+            others=vitals.others,
+            still_served=vitals.still_served,
+            replica=vitals.replica,
         )
         if self.is_running:  # the last answer may come while the console closes, when there is no screen
             self.screen.refresh_bindings()

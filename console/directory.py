@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.places import Place
+from console.screens.audit import AuditScreen
 from console.screens.base import DeckScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
@@ -34,6 +35,7 @@ _TOP = (
     Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
     Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
+    Entry("audit", AuditScreen, "Who did what, when and why; verify the chain", ("au",)),
 )
 _ABOVE = (
     Entry("customer", CustomerScreen, aliases=("c",)),

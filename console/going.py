@@ -67,7 +67,9 @@ class Going:
     def _remember(self) -> None:
         """Puts the place on screen into the history, as it is searched now."""
         if isinstance(self._app.screen, DeckScreen):
-            self._history.visit(self._app.screen.place)
+            place = self._app.screen.place
+            self._history.visit(place)
+            self._source.presence.at(place.kind, place.subject)
 
     async def _show(self, place: Place) -> None:
         if place.kind == "goto":

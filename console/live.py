@@ -11,8 +11,8 @@ from textual.signal import Signal
 
 from console.failures import word
 from db.changes import listen
-from db.database import Database
 from db.errors import DatabaseError
+from db.source import Source
 
 _PAUSES_S = (1, 2, 3, 5, 8, 10)
 
@@ -30,9 +30,10 @@ class Link:
 class Live:
     """Keeps one LISTEN connection of its own. Every loss of it is a loss of the database."""
 
-    def __init__(self, app: App[Any], database: Database, tell: Callable[[Link], None]) -> None:
+    def __init__(self, app: App[Any], source: Source, tell: Callable[[Link], None]) -> None:
         self.changed: Signal[str] = Signal(app, "changed")
-        self._database = database
+        self._database = source.database
+        self._presence = source.presence
         self._tell = tell
 
     async def run(self) -> None:
@@ -40,7 +41,7 @@ class Live:
         failed = 0
         while True:
             try:
-                async for topic in listen(self._database):
+                async for topic in listen(self._database, self._presence):
                     if topic is None:
                         failed = 0
                         self._tell(Link(True, datetime.now(UTC)))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from console.live import Link
-from db.source import SystemControl
+from console.places import Place
+from db.source import Operation, Rights, SystemControl, Visitor
 from widgets.status_line import Item
 from widgets.tone import Tone
 
@@ -18,6 +19,8 @@ class DeckState:
     production: bool = False
     link: Link | None = None
     control: SystemControl | None = None
+    rights: Rights | None = None
+    others: tuple[Visitor, ...] = ()  # who else has a console open
     still_served: int = 0  # revoked keys that gateways still serve
     replica: str = ""  # what is wrong with it
     exporting: str = ""  # how far an export is
@@ -25,6 +28,14 @@ class DeckState:
     @property
     def may_write(self) -> bool:
         return not self.read_only and (self.control is None or self.control.can_write)
+
+    def may(self, operation: type[Operation]) -> bool:
+        """Whether the role may carry out operations of that kind. Until the database has said so, it may."""
+        return not self.read_only and (self.rights is None or self.rights.may(operation))
+
+    @property
+    def may_run_jobs(self) -> bool:
+        return not self.read_only and (self.rights is None or self.rights.may_run_jobs)
 
     def identity(self) -> tuple[Item, ...]:
         """Profile, database and role, for the left of the header."""
@@ -35,6 +46,16 @@ class DeckState:
             Item(self.place, Tone.DIM, 3),
             Item(role, Tone.NOTICE if not self.may_write else Tone.DIM, 1 if not self.may_write else 4),
         )
+
+    def company(self, place: Place) -> tuple[Item, ...]:
+        """Who else has a console open; loud where they look at the same customer or key."""
+        beside = [one for one in self.others if one.subject == f"{place.kind}:{place.subject}"]
+        if beside:
+            who = " and ".join(sorted({one.words for one in beside}))
+            return (Item(f"▲ {who} on this {place.kind} too", Tone.WARN),)
+        if not self.others:
+            return ()
+        return (Item(f"{len(self.others)} other{'s' if len(self.others) > 1 else ''} here", Tone.DIM, 4),)
 
     def condition(self) -> tuple[Item, ...]:
         """Connection, maintenance and the badge, for the right of the header."""

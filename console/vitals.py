@@ -6,21 +6,25 @@ from dataclasses import dataclass, field
 from console.failures import Failure
 from console.refresh import Refresh
 from db.errors import ReplicaUnavailable
-from db.source import Replica, Source, SystemControl
+from db.source import Replica, Rights, Source, SystemControl, Visitor
 
 _PERIOD_S = 15.0
+
+_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, str]
 
 
 @dataclass(slots=True)
 class Vitals:
-    """Flags, what this role may do, how many revoked keys are still served, how the replica is; as last read."""
+    """Flags, what this role may do, who else is here, how many revoked keys are still served, how the replica is."""
 
     source: Source
     tell: "Callable[[Vitals], None]"
     control: SystemControl | None = None
+    rights: Rights | None = None
+    others: tuple[Visitor, ...] = ()
     still_served: int = 0
     replica: str = ""  # what is wrong with it
-    _refresh: "Refresh[tuple[SystemControl, int, str]]" = field(init=False)
+    _refresh: Refresh[_Read] = field(init=False)
 
     def __post_init__(self) -> None:
         self._refresh = Refresh(self._load, self._show, self._fail, _PERIOD_S)
@@ -33,17 +37,18 @@ class Vitals:
         """Read as soon as possible."""
         self._refresh.wake()
 
-    async def _load(self) -> tuple[SystemControl, int, str]:
-        control = await self.source.control.read()
+    async def _load(self) -> _Read:
+        control, rights = await self.source.control.read(), await self.source.rights()
+        others = await self.source.others()
         try:
             replica = await self.source.replica()
             served = await self.source.traffic.still_served()
         except ReplicaUnavailable:
-            return control, self.still_served, "replica lost"
-        return control, served, _warning(replica) if replica is not None else ""
+            return control, rights, others, self.still_served, "replica lost"
+        return control, rights, others, served, _warning(replica) if replica is not None else ""
 
-    def _show(self, read: tuple[SystemControl, int, str]) -> None:
-        self.control, self.still_served, self.replica = read
+    def _show(self, read: _Read) -> None:
+        self.control, self.rights, self.others, self.still_served, self.replica = read
         self.tell(self)
 
     def _fail(self, failure: Failure) -> None:

@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator
 
 from db.database import Connection, Database
 from db.errors import Unavailable, translated
+from db.presence import Presence
 
 _CHANNEL = "opsdeck"
 _LOOK_S = 2.0
+_TELL_S = 1.0  # how late others may hear where one is
 
 
 async def notify(connection: Connection, topic: str) -> None:
@@ -15,8 +17,10 @@ async def notify(connection: Connection, topic: str) -> None:
     await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, topic))
 
 
-async def listen(database: Database) -> AsyncGenerator[str | None]:
+async def listen(database: Database, presence: Presence | None = None) -> AsyncGenerator[str | None]:
     """Yields None once connected, then the topic of each hint. Raises Unavailable when the connection ends.
+
+    The connection tells others where this console is, as `presence` has it.
 
     Through pgbouncer no hint comes: in transaction mode LISTEN would stay behind on a connection that others use next.
     There it only looks now and then whether the database answers, which the connection to pgbouncer does not tell.
@@ -26,14 +30,20 @@ async def listen(database: Database) -> AsyncGenerator[str | None]:
         async with connection:
             if database.pgbouncer:
                 await _answers(connection, database.limits.connect_s)
-            else:
-                await connection.execute("LISTEN opsdeck")
+                yield None
+                while True:
+                    await asyncio.sleep(_LOOK_S)
+                    await _answers(connection, database.limits.connect_s)
+            await connection.execute("LISTEN opsdeck")
             yield None
-            while database.pgbouncer:
-                await asyncio.sleep(_LOOK_S)
-                await _answers(connection, database.limits.connect_s)
-            async for notice in connection.notifies():
-                yield notice.payload
+            told = ""
+            while True:
+                if presence is not None and presence.label != told:
+                    told = presence.label
+                    await connection.execute("SELECT set_config('application_name', %s, false)", (told,))
+                    presence.backend = connection.info.backend_pid
+                async for notice in connection.notifies(timeout=_TELL_S):
+                    yield notice.payload
 
 
 async def _answers(connection: Connection, wait_s: float) -> None:

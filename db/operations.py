@@ -46,6 +46,7 @@ class Operation(ABC):
 
     action: ClassVar[str]  # "revoke-keys", as in the audit record
     topic: ClassVar[str]  # what changed, for LISTEN: "keys"
+    writes: ClassVar[tuple[str, ...]] = ()  # the rights it takes besides adding to the record: "UPDATE public.api_keys"
 
     @property
     @abstractmethod

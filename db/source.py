@@ -1,7 +1,7 @@
 """The seam: everything the console may ask or change, and the values it gets back. Suiftly today."""
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from time import monotonic
 
 from db.audit import Actor, Audit, AuditRow, AuditSearch
@@ -13,9 +13,12 @@ from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
 from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
 from db.page import Page
+from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
+from db.rights import Rights, rights
 from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
+from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
 from db.suiftly.audit_search import parse_search as parse_audit_search
 from db.suiftly.bill_lines import BillLine
 from db.suiftly.billing import (
@@ -47,6 +50,11 @@ from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
 from db.suiftly.key_format import (
     DecodedKey,
+    KeyAccess,
+    KeyFormatError,
+    KeyMetadata,
+    KeyNetwork,
+    KeySource,
     begins_like_key,
     decode,
     format_fingerprint,
@@ -56,7 +64,6 @@ from db.suiftly.key_format import (
     parse_secret,
 )
 from db.suiftly.key_format import Service as KeyService
-from db.suiftly.key_metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
@@ -97,6 +104,7 @@ from db.suiftly.vault.place import VaultPlace
 from db.suiftly.vault.versions import Absence, Opened, Vaults, VaultVersion
 
 __all__ = [
+    "AUDIT_SEARCH_HINT",
     "BILL_STATUSES",
     "EVM_ADDRESS",
     "JOBS",
@@ -178,6 +186,7 @@ __all__ = [
     "RetryBill",
     "RevealAddress",
     "RevokeKeys",
+    "Rights",
     "RotateKey",
     "SimulationProgress",
     "Source",
@@ -199,6 +208,7 @@ __all__ = [
     "VaultPlace",
     "VaultVersion",
     "Verification",
+    "Visitor",
     "accepting_loss",
     "as_record",
     "begins_like_key",
@@ -262,6 +272,7 @@ class Source:
     ) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
+        self.presence = Presence()
         self.prices = prices or load_prices()
         self._secret = secret or ApiSecret()
         self.audit = Audit(database)
@@ -307,6 +318,16 @@ class Source:
         """What the doctor finds."""
         return await health(self.database)
 
+    async def rights(self) -> Rights:
+        """What the role of this console may do."""
+        async with self.database.reading() as connection:
+            return await rights(connection)
+
+    async def others(self) -> tuple[Visitor, ...]:
+        """Who else has a console open on this database."""
+        async with self.database.reading() as connection:
+            return await others(connection, self.presence)
+
     async def replica(self) -> Replica | None:
         """How the replica stands; None without one. Raises ReplicaUnavailable when it does not answer."""
         return await replica_state(self.database)
@@ -333,9 +354,9 @@ class Source:
             job = job.placed(await self.vaults.place(), self.prices)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
-    async def run_due_jobs(self, *, without: Container[str] = ()) -> list[JobRun]:
+    async def run_due_jobs(self) -> list[JobRun]:
         """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
-        due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
+        due = await self.jobs.due({job.name: job.every_s for job in JOBS})
         if (await self.vaults.place()).directory is None:
             due = [name for name in due if name not in _VAULT_JOBS]
         return [await self.run_job(job) for job in JOBS if job.name in due]

@@ -174,7 +174,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
             self.set_class(bool(trouble), "stale")
         line = self.query_one(StatusLine)
         line.left = (Item("opsdeck", Tone.ACCENT, 6), Item(self.heading), *state.identity())
-        line.right = (*self._age(), *state.condition())
+        line.right = (*self._age(), *state.company(self.place), *state.condition())
 
     def _age(self) -> tuple[Item, ...]:
         """How old the data is, once it is older than the screen's own rhythm or a load failed."""

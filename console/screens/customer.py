@@ -15,7 +15,16 @@ from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
 from db.errors import Refused
-from db.source import ApiKey, CreateKey, CustomerDetail, CustomerRecord, ResumeCustomer, Source, SuspendCustomer
+from db.source import (
+    ApiKey,
+    CreateKey,
+    CustomerDetail,
+    CustomerRecord,
+    ResumeCustomer,
+    RevokeKeys,
+    Source,
+    SuspendCustomer,
+)
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import KeysetTable
 from widgets.prompt import Prompt
@@ -88,7 +97,8 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         if action not in ("create", "revoke", "change_status"):
             return True
         changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
-        return self.deck.deck_state.may_write and (changeable or action == "revoke")
+        operation = {"create": CreateKey, "revoke": RevokeKeys}.get(action, SuspendCustomer)
+        return self.deck.deck_state.may(operation) and (changeable or action == "revoke")
 
     def action_log(self) -> None:
         self.go("requests", f"customer:{self.customer_id}")

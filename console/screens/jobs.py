@@ -106,7 +106,7 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""
-        return self.deck.deck_state.may_write if action in ("run", "dry_run", "stop") else True
+        return self.deck.deck_state.may_run_jobs if action in ("run", "dry_run", "stop") else True
 
     def action_run(self) -> None:
         if self.jobs.cursor_row is not None:

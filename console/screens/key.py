@@ -23,6 +23,7 @@ from db.source import (
     ApiKey,
     AuditRow,
     KeyTraffic,
+    RevokeKeys,
     RotateKey,
     format_fingerprint,
     key_metadata_words,
@@ -91,7 +92,8 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         """Only a live key can be revoked or, unless it was, rotated; and not by a role that may not."""
         if action not in ("revoke", "rotate"):
             return True
-        if not self.deck.deck_state.may_write or self.snapshot is None or not self.snapshot.key.is_active:
+        may = self.deck.deck_state.may(RevokeKeys if action == "revoke" else RotateKey)
+        if not may or self.snapshot is None or not self.snapshot.key.is_active:
             return False
         return action == "revoke" or self.snapshot.key.ends_at is None
 

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from console.parts.key_columns import key_columns
 from console.parts.revoking import blast_radius, revocation
 from console.screens.listing import ListScreen
-from db.source import ApiKey, KeySearch, Page, parse_key_search
+from db.source import ApiKey, KeySearch, Page, RevokeKeys, parse_key_search
 from widgets.keyset_table import Column
 
 
@@ -40,7 +40,7 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""
-        return self.deck.deck_state.may_write if action == "revoke" else True
+        return self.deck.deck_state.may(RevokeKeys) if action == "revoke" else True
 
     def action_revoke(self) -> None:
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())

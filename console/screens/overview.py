@@ -7,6 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from console.parts.class_tones import CLASS_TONES
+from console.parts.subjects import subject_words
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import clock, moment, short
@@ -25,6 +26,7 @@ class OverviewScreen(DeckScreen[Overview]):
     period: ClassVar[float | None] = 2.0
     DEFAULT_CSS = """
     OverviewScreen #numbers { height: 2; padding: 0 1; }
+    OverviewScreen #others { height: 1; padding: 0 1; color: $text-muted; display: none; }
     OverviewScreen StackedBars { height: 2fr; min-height: 6; }
     OverviewScreen #lists { height: 3fr; }
     OverviewScreen #lists > Vertical { width: 1fr; }
@@ -59,6 +61,7 @@ class OverviewScreen(DeckScreen[Overview]):
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="numbers", markup=False)
+        yield Static("", id="others", markup=False)
         yield StackedBars(id="traffic")
         with Horizontal(id="lists"):
             with Vertical():
@@ -80,6 +83,7 @@ class OverviewScreen(DeckScreen[Overview]):
         if numbers != self._numbers:
             self._numbers = numbers
             self.query_one("#numbers", Static).update(numbers)
+        self._tell_others()
         self.query_one(StackedBars).bars = Bars(
             buckets=tuple(tuple(bucket.get(kind.value, 0) for kind in CLASS_TONES) for bucket in snapshot.series),
             labels=tuple(kind.value for kind in CLASS_TONES),
@@ -102,6 +106,12 @@ class OverviewScreen(DeckScreen[Overview]):
 
     def on_keyset_table_highlighted(self) -> None:
         self._tell_whole()
+
+    def _tell_others(self) -> None:
+        others = [f"{one.words} on {subject_words(one.subject)}" for one in self.deck.deck_state.others]
+        line = self.query_one("#others", Static)
+        line.display = bool(others)
+        line.update(f"also here: {', '.join(others)}")
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         event.stop()

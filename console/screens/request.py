@@ -135,7 +135,7 @@ class RequestScreen(ModalScreen[Place | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Links that lead nowhere are not bound, nor is what this operator may not do."""
         if action == "reveal":
-            return self.deck.deck_state.may_write and not self._revealed
+            return self.deck.deck_state.may(RevealAddress) and not self._revealed
         if action != "go":
             return True
         known = {

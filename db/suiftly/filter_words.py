@@ -12,8 +12,7 @@ from typing import Final
 
 from db.suiftly import codes
 from db.suiftly.codes import CodeError, ServiceCodes, TrafficClass
-from db.suiftly.key_format import begins_like_key, looks_like_key, parse_fingerprint
-from db.suiftly.key_metadata import KeyFormatError
+from db.suiftly.key_format import KeyFormatError, begins_like_key, looks_like_key, parse_fingerprint
 
 EXAMPLES: Final[dict[str, str]] = {
     "customer": "42",

@@ -68,11 +68,14 @@ INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, created_at)
     VALUES (2711124630, 'deposit', 98765432, '2026-01-16 00:00:00Z');
 INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type, status)
     VALUES (2711124630, '2026-02-01Z', '2026-03-01Z', 345600, 'charge', 'pending');
-INSERT INTO console.audit (operation_id, at, action, subjects, os_user, ssh_source, db_role, reason, outcome, message)
+INSERT INTO console.audit (operation_id, at, action, subjects, os_user, ssh_source, db_role, reason, outcome, message,
+                           before, after)
 VALUES ('00000000-0000-4000-8000-000000000001', '2026-03-14 14:55:00Z', 'revoke-keys', '{key:2067599556}', 'ann',
-        '198.51.100.7', 'operator', 'found in a public repository', 'done', 'Revoked 0x7b3d10c4'),
+        '198.51.100.7', 'operator', 'found in a public repository', 'done', 'Revoked 0x7b3d10c4',
+        '{"key:2067599556": {"is_active": true, "revoked_at": null}}',
+        '{"key:2067599556": {"is_active": false, "revoked_at": "2026-03-14T14:55:00Z"}}'),
        ('00000000-0000-4000-8000-000000000002', '2026-03-14 14:56:10Z', 'revoke-keys', '{key:2067599556}', 'bob',
-        NULL, 'operator', 'same finding', 'refused', 'revoked already');
+        NULL, 'operator', 'same finding', 'refused', 'revoked already', NULL, NULL);
 """
 
 

@@ -114,7 +114,7 @@ async def test_what_changed_while_nobody_listened_is_read_when_somebody_listens_
         query(
             business,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query = 'LISTEN opsdeck'",
+            " WHERE datname = current_database() AND application_name LIKE 'opsdeck %%|%%'",
         )
         await deck.sees("✕ connection lost")
         query(business, "UPDATE customers SET status = 'suspended' WHERE customer_id = 7")  # no hint: nobody hears it

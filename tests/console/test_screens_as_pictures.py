@@ -52,11 +52,12 @@ SCREENS = (
     ("keys", "keys", "0x7b3d10c4"),
     ("key", f"key {BUSY_KEY}", "48,213"),
     ("key-revoked", f"key {OLD_KEY}", "same finding"),
+    ("audit", "audit", "same finding"),
     ("groups", "groups customer 1h !class:burst status:2xx,4xx,5xx", "48,213"),
     ("requests", "requests", "backend 504"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
-SMALL_SCREENS = ("overview", "customer", "requests", "groups")
+SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit")
 
 
 async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:

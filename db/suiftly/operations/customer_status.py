@@ -20,6 +20,7 @@ class _ChangeStatus(Operation):
     """Moves one customer from `source` to `target` status; the subclasses say which way."""
 
     topic = "customers"
+    writes = ("UPDATE public.customers",)
     source: ClassVar[str]
     target: ClassVar[str]
     verb: ClassVar[str]

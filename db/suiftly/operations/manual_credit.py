@@ -20,6 +20,7 @@ class ManualCredit(Operation):
 
     action = "manual-credit"
     topic = "billing"
+    writes = ("INSERT public.billing_records", "INSERT public.ledger_entries", "UPDATE public.customers")
 
     customer_id: int
     cents: int

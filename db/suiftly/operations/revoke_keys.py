@@ -63,6 +63,7 @@ class RevokeKeys(Operation):
 
     action = "revoke-keys"
     topic = "keys"
+    writes = ("UPDATE public.api_keys",)
 
     fingerprints: tuple[int, ...]
     customer_id: int | None = None

@@ -12,8 +12,7 @@ from db.errors import Refused, Stale
 from db.moments import rfc3339, span
 from db.operations import Change, Operation, Preview
 from db.suiftly.issuer import Issued, Issuer
-from db.suiftly.key_format import Service, format_fingerprint
-from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
+from db.suiftly.key_format import KeyFormatError, KeyMetadata, Service, format_fingerprint
 
 LONGEST_OVERLAP = timedelta(days=90)
 
@@ -54,6 +53,7 @@ class RotateKey(Operation):
     """
 
     action = "rotate-key"
+    writes = ("INSERT public.api_keys", "INSERT console.key_end")
     topic = "keys"
 
     fingerprint: int

@@ -42,6 +42,7 @@ class _MoveBill(Operation):
     """Moves one bill to the `target` status from one of `sources`; the subclasses say which."""
 
     topic = "billing"
+    writes = ("UPDATE public.billing_records",)
     sources: ClassVar[tuple[str, ...]]
     target: ClassVar[str]
     verb: ClassVar[str]

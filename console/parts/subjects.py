@@ -1,0 +1,20 @@
+"""What an entry of the record is about: in words, and where that is shown."""
+
+from console.places import Place
+from db.source import format_fingerprint
+
+
+def subject_words(subject: str) -> str:
+    """ "key:42" as "key 0x0000002a"; others as they are, with a space."""
+    kind, _, value = subject.partition(":")
+    if kind == "key" and value.isdecimal():
+        return f"key {format_fingerprint(int(value))}"
+    return f"{kind} {value}".strip()
+
+
+def place_of(subject: str) -> Place | None:
+    """Where to look at it; None for what has no screen."""
+    kind, _, value = subject.partition(":")
+    if kind in ("key", "customer") and value.isdecimal():
+        return Place(kind, value)
+    return Place("jobs") if kind == "job" else None
