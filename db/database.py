@@ -1,9 +1,11 @@
 """Connections: a pool of read-only ones, a small pool that may write, and one to a replica when there is one."""
 
+import asyncio
 import getpass
 import os
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from db.errors import Denied, ReplicaUnavailable, Unavailable, translated
 
 Connection = AsyncConnection[tuple[Any, ...]]
+_Pool = AsyncConnectionPool[Connection]
 
 # Local to the transaction: a session SET would leak to other clients of a pgbouncer in transaction mode.
 _TRANSACTION_SETTINGS = """
@@ -62,12 +65,13 @@ class Database:
         self._dsn = dsn
         self._replica_dsn = replica_dsn
         self._why: dict[str, psycopg.OperationalError] = {}  # by DSN: the last connection that could not be made
+        self._waiting: defaultdict[_Pool, set[asyncio.Timeout]] = defaultdict(set)
         self._readers = self._pool(dsn, maximum=4)
         # A job takes three at once (lock, step, heartbeat), and an operation must still find one.
         self._writers = self._pool(dsn, maximum=5)
         self._replicas = self._pool(replica_dsn, maximum=4) if replica_dsn is not None else None
 
-    def _pool(self, dsn: str, maximum: int) -> AsyncConnectionPool[Connection]:
+    def _pool(self, dsn: str, maximum: int) -> _Pool:
         return AsyncConnectionPool(
             dsn,
             connection_class=self._telling(dsn),
@@ -78,6 +82,7 @@ class Database:
             timeout=self.limits.connect_s,
             # One attempt per checkout: who waits decides about retrying, and says so on screen.
             reconnect_timeout=0,
+            reconnect_failed=self._give_up,
             check=AsyncConnectionPool.check_connection,
             configure=self._configure,
         )
@@ -113,7 +118,7 @@ class Database:
         for pool in self._pools():
             await pool.close()
 
-    def _pools(self) -> Iterator[AsyncConnectionPool[Connection]]:
+    def _pools(self) -> Iterator[_Pool]:
         yield self._readers
         if not self.read_only:
             yield self._writers
@@ -166,16 +171,26 @@ class Database:
             return connection
 
     @asynccontextmanager
-    async def _checkout(self, pool: AsyncConnectionPool[Connection]) -> AsyncGenerator[Connection]:
+    async def _checkout(self, pool: _Pool) -> AsyncGenerator[Connection]:
         """A connection of the pool for one block: committed at its end, rolled back on an exception."""
-        try:
-            async with pool.connection() as connection:
-                yield connection
-        except PoolTimeout:
-            # The pool only knows that it waited; the connection that failed meanwhile knows why.
-            if why := self._why.get(str(pool.conninfo)):
-                raise why from None
-            raise
+        patience = asyncio.timeout(None)
+        async with AsyncExitStack() as block:
+            try:
+                async with patience:
+                    self._waiting[pool].add(patience)
+                    connection = await block.enter_async_context(pool.connection())
+            except (PoolTimeout, TimeoutError):
+                # The pool only knows that it waited; the connection that failed meanwhile knows why.
+                raise self._why.get(str(pool.conninfo)) or PoolTimeout("no connection came free") from None
+            finally:
+                self._waiting[pool].discard(patience)
+            yield connection
+
+    def _give_up(self, pool: _Pool) -> None:
+        """A connection could not be made. Where there is no other, nobody need wait for one."""
+        waiting = self._waiting[pool]
+        while waiting and pool.get_stats()["pool_size"] == 0:
+            waiting.pop().reschedule(asyncio.get_running_loop().time())
 
     def _telling(self, dsn: str) -> type[Connection]:
         """Connections to `dsn` that leave behind why they could not be made."""

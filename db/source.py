@@ -1,7 +1,7 @@
 """The seam: everything the console may ask or change, and the values it gets back. Suiftly today."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from time import monotonic
 
 from db.audit import Actor, Audit, AuditRow, AuditSearch
@@ -50,11 +50,6 @@ from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
 from db.suiftly.key_format import (
     DecodedKey,
-    KeyAccess,
-    KeyFormatError,
-    KeyMetadata,
-    KeyNetwork,
-    KeySource,
     begins_like_key,
     decode,
     format_fingerprint,
@@ -64,6 +59,7 @@ from db.suiftly.key_format import (
     parse_secret,
 )
 from db.suiftly.key_format import Service as KeyService
+from db.suiftly.key_metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
 from db.suiftly.keys import RECENT_MINUTES, ApiKey, Keys, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
@@ -354,9 +350,9 @@ class Source:
             job = job.placed(await self.vaults.place(), self.prices)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
-    async def run_due_jobs(self) -> list[JobRun]:
+    async def run_due_jobs(self, *, without: Container[str] = ()) -> list[JobRun]:
         """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
-        due = await self.jobs.due({job.name: job.every_s for job in JOBS})
+        due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
         if (await self.vaults.place()).directory is None:
             due = [name for name in due if name not in _VAULT_JOBS]
         return [await self.run_job(job) for job in JOBS if job.name in due]

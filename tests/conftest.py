@@ -1,24 +1,20 @@
 """One embedded PostgreSQL for the whole run, one fresh migrated database for each test that asks."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from db.database import Database
 from db.embedded import embedded_server
 from db.migrate import migrate
+from tests.databases import all_dropped, copied, name_of
 from tests.screen_snapshots import Snapshots
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -29,61 +25,54 @@ def server_dsn() -> Iterator[str]:
     """
     if told := os.environ.get("OPSDECK_TEST_SERVER"):
         yield told
+        all_dropped()
         return
     folder = Path(tempfile.mkdtemp(prefix="opsdeck-test-"))
     folder.chmod(0o755)  # as root the server runs as another user
     try:
         with embedded_server(folder) as dsn:
+            _forgo_durability(dsn)
             yield dsn
+            all_dropped()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _create(server_dsn: str, template: str) -> str:
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')  # pyright: ignore
-    return urlsplit(server_dsn)._replace(path=f"/{name}").geturl()
-
-
-def _name(dsn: str) -> str:
-    return str(conninfo_to_dict(dsn)["dbname"])
-
-
-def _drop(server_dsn: str, dsn: str) -> None:
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {_name(dsn)} WITH (FORCE)")  # pyright: ignore
+def _forgo_durability(dsn: str) -> None:
+    """Nothing here outlives the run, and each database that is dropped would wait for the disk."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")  # pyright: ignore
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
-def migrated_template(server_dsn: str) -> str:
+def migrated_template(server_dsn: str) -> Iterator[str]:
     """Name of a migrated database that tests copy instead of migrating again."""
-    dsn = _create(server_dsn, "template1")
 
-    async def run() -> None:
+    async def run(dsn: str) -> None:
         database = Database(dsn)
         await database.open()
         await migrate(database)
         await database.close()
 
-    asyncio.run(run())
-    return _name(dsn)
+    with copied(server_dsn) as dsn:
+        asyncio.run(run(dsn))
+        yield name_of(dsn)
 
 
 @pytest.fixture
 def empty_dsn(server_dsn: str) -> Iterator[str]:
     """DSN of a fresh database without any table."""
-    dsn = _create(server_dsn, "template1")
-    yield dsn
-    _drop(server_dsn, dsn)
+    with copied(server_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def dsn(server_dsn: str, migrated_template: str) -> Iterator[str]:
     """DSN of a fresh migrated database."""
-    dsn = _create(server_dsn, migrated_template)
-    yield dsn
-    _drop(server_dsn, dsn)
+    with copied(server_dsn, migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture

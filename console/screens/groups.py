@@ -16,6 +16,7 @@ from console.places import Place
 from console.saved_filters import read_filter
 from console.screens.base import DeckScreen
 from console.words import clock
+from db.errors import TimedOut
 from db.source import (
     RETENTION,
     Group,
@@ -52,6 +53,8 @@ _ABSENT: dict[tuple[GroupBy, int | str | None], str] = {
 }
 _WINDOW_KEYS = Binding.Group("Windows", compact=True)
 _PAGE, _MOST = 100, 1000
+_IN_TIME = 1_500_000  # requests that two shared cores count by anything in five seconds, with some to spare
+_MINUTE = timedelta(minutes=1)
 _HALF_A_DAY = timedelta(hours=12)
 
 
@@ -136,11 +139,25 @@ class GroupsScreen(DeckScreen[Groups]):
     async def load(self) -> Groups:
         while True:
             question = self.question
-            groups = await self.source.breakdown.recent(
-                question.wanted, question.by, _WINDOWS[question.window], self._limit
-            )
+            try:
+                groups = await self.source.breakdown.recent(
+                    question.wanted, question.by, _WINDOWS[question.window], self._limit
+                )
+            except TimedOut:
+                raise TimedOut(f"{await self._too_much(question)}; a customer: in the filter is quick") from None
             if question is self.question:  # else another was asked meanwhile
                 return groups
+
+    async def _too_much(self, question: Question) -> str:
+        """What could not be counted in time, and which window could, by the number of its requests."""
+        text = f"{_WINDOW_NAMES.get(question.window, f'the last {question.window}')} by {question.by}"
+        counted = await self.source.breakdown.per_minute(RETENTION)
+        fitting = [
+            f"{number} ({word})"
+            for number, (word, length) in enumerate(_WINDOWS.items())
+            if length < _WINDOWS[question.window] and sum(counted[-(length // _MINUTE) :]) <= _IN_TIME
+        ]
+        return f"{text} is too much; press {fitting[-1]}" if fitting and any(counted) else f"{text} is too much"
 
     def paint(self, snapshot: Groups) -> None:
         self.table.show(snapshot.rows, complete=len(snapshot.rows) == snapshot.count or self._limit == _MOST)

@@ -39,10 +39,6 @@ class Draft:
     cents: int
     left_units: int = 0
 
-    @property
-    def whole(self) -> bool:
-        return self.left_units == 0
-
 
 def month_of(moment: datetime) -> datetime:
     """The begin of its month (UTC)."""
@@ -71,10 +67,11 @@ def draft(
     total = sum(item.units for item in due)
     if book.cents(total) == 0:
         return None
-    if not final:
-        threshold = book.charge_threshold_cents
-        if threshold is None or total < threshold * UNITS_PER_CENT:
-            return None
+    threshold = book.charge_threshold_cents
+    if not final and (threshold is None or total < threshold * UNITS_PER_CENT):
+        # What an earlier run left for want of room is told until there is room.
+        fits = room_cents is None or book.cents(total) <= room_cents
+        return None if fits else Draft(begin, end, (), 0, total)
     taken, left = _fitting(book, due, room_cents)
     if not taken:
         return Draft(begin, end, (), 0, total)

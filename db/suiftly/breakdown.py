@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from db.database import Connection, Database
 from db.suiftly.codes import TRAFFIC_CLASS_SQL
+from db.suiftly.group_rollups import FLEET, Whole, newest_rows, rolled_up_groups, whole_units
 from db.suiftly.latency import SLOTS, percentile
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.rollups import not_rolled_up, rolled_up
 
 _MINUTE = timedelta(minutes=1)
-_ROLLED_UP: Final = frozenset({"service", "network", "server", "class", "status"})
 _LATENCIES_UP_TO: Final = 500_000  # requests: their second pass over the log takes 0.2 s
 
 
@@ -65,6 +65,11 @@ def _latencies(by: GroupBy, condition: LiteralString) -> LiteralString:
     )  # fmt: skip
 
 
+_PER_MINUTE: LiteralString = """
+    SELECT coalesce(sum(requests), 0)::bigint
+    FROM generate_series(date_trunc('minute', now() - %(within)s, 'UTC'), now(), interval '1 minute') minute
+    LEFT JOIN console.traffic_minute ON bucket = minute GROUP BY minute ORDER BY minute
+"""
 _BUCKETS: LiteralString = "SELECT date_bin(%(width)s, timestamp, %(start)s), " + TRAFFIC_CLASS_SQL
 
 
@@ -154,6 +159,12 @@ class Breakdown:
             assert row is not None  # noqa: S101 - a SELECT without FROM has one row
             return await _group(connection, wanted, by, row[0] - within, row[0], limit=limit)
 
+    async def per_minute(self, within: timedelta) -> tuple[int, ...]:
+        """Requests of each whole minute until now that the rollups know, oldest first: quick, and a little late."""
+        async with self._database.reading(may_lag=True) as connection:
+            counted = await connection.execute(_PER_MINUTE, {"within": within})
+            return tuple(requests for (requests,) in await counted.fetchall())
+
     async def histogram(self, wanted: RequestFilter, start: datetime, end: datetime, buckets: int) -> Histogram:
         """So many buckets of one width.
 
@@ -164,7 +175,7 @@ class Breakdown:
         parameters |= {"start": start, "end": end, "width": width}
         query = _from_log(condition)
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            if _whole_minutes(start, width) and _rollups_know(wanted):
+            if _whole_minutes(start, width) and FLEET["class"].knows(wanted):
                 rollups = await rolled_up(connection)
                 if rollups.cover(end):
                     query = _from_rollups(condition)
@@ -182,18 +193,15 @@ def _whole_minutes(start: datetime, width: timedelta) -> bool:
     return not (width % _MINUTE or start.second or start.microsecond)
 
 
-def _rollups_know(wanted: RequestFilter) -> bool:
-    """They have no customer, and of a status only its hundred."""
-    whole = all(low >= 100 and low % 100 == 0 and high % 100 == 99 for low, high in wanted.status)
-    return whole and wanted.asked <= _ROLLED_UP
-
-
 async def _group(
     connection: Connection, wanted: RequestFilter, by: GroupBy, start: datetime, end: datetime, *, limit: int
 ) -> Groups:
     condition, parameters = wanted.where()
     parameters |= {"start": start, "end": end, "limit": limit}
-    rows = await (await connection.execute(_groups(by, condition), parameters)).fetchall()
+    whole = whole_units(by, wanted, start, end)
+    rows = None if whole is None else await _rolled_up(connection, whole, condition, parameters)
+    if rows is None:
+        rows = await (await connection.execute(_groups(by, condition), parameters)).fetchall()
     if not rows:
         return Groups(by, start, end, (), 0, 0, 0)
     count, requests, errors = rows[0][4:]
@@ -208,6 +216,19 @@ async def _group(
         for value, own, failed, newest, *_ in rows
     )
     return Groups(by, start, end, tuple(groups), count, requests, errors)
+
+
+async def _rolled_up(
+    connection: Connection, whole: Whole, condition: LiteralString, parameters: dict[str, object]
+) -> list[tuple[Any, ...]] | None:
+    """What _groups() finds, without counting the whole log; None while the rollups stand still."""
+    rollups = await rolled_up(connection)
+    if not rollups.cover(whole.end):
+        return None
+    parameters = parameters | whole.parameters(rollups)
+    rows = await (await connection.execute(rolled_up_groups(whole.rollup, condition), parameters)).fetchall()
+    newest = await newest_rows(connection, whole.rollup, condition, parameters, rows)
+    return [(value, requests, errors, newest[value], *sums) for value, requests, errors, _, _, *sums in rows]
 
 
 def _rounded(ms: float | None) -> int | None:

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from db.suiftly import codes, termination
 from db.suiftly.codes import HEAD_2026, TRAFFIC_TYPES, Blame, ServiceCodes, TrafficClass
 from db.suiftly.gateway_config import GatewayConfig, GatewayConfigError
-from db.suiftly.key_format import KeyFormatError, KeyMetadata, format_fingerprint
+from db.suiftly.key_format import format_fingerprint
+from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
 from db.suiftly.request_row import RequestRow
 from db.suiftly.termination import Termination, TerminationError
 

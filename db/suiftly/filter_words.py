@@ -12,7 +12,8 @@ from typing import Final
 
 from db.suiftly import codes
 from db.suiftly.codes import CodeError, ServiceCodes, TrafficClass
-from db.suiftly.key_format import KeyFormatError, begins_like_key, looks_like_key, parse_fingerprint
+from db.suiftly.key_format import begins_like_key, looks_like_key, parse_fingerprint
+from db.suiftly.key_metadata import KeyFormatError
 
 EXAMPLES: Final[dict[str, str]] = {
     "customer": "42",

@@ -11,7 +11,8 @@ from db.database import Connection
 from db.errors import Refused
 from db.suiftly import at_rest, key_format
 from db.suiftly.api_secret import ApiSecret
-from db.suiftly.key_format import KeyMetadata, Service
+from db.suiftly.key_format import Service
+from db.suiftly.key_metadata import KeyMetadata
 
 _TRIES = 10  # with 77,000 keys in the table a random one is taken once in 56,000 tries
 

@@ -9,15 +9,8 @@ from psycopg.rows import class_row
 
 from db.database import Connection, Database
 from db.page import Page, page_of
-from db.suiftly.key_format import (
-    MAX_CUSTOMER_ID,
-    KeyFormatError,
-    KeyMetadata,
-    format_fingerprint,
-    looks_like_key,
-    parse_fingerprint,
-    sha256_hex,
-)
+from db.suiftly.key_format import MAX_CUSTOMER_ID, format_fingerprint, looks_like_key, parse_fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
 
 RECENT_MINUTES = 15
 

@@ -16,6 +16,7 @@ from db.suiftly.jobs.log_consumer import LogConsumer, take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from tests.bench.log_rows import fill, prepare
 from tests.bench.measure import Report, Timing, execute, fresh_server, migrated, place, run, timed
+from tests.db.counting import count_all
 
 _ALL = "SELECT * FROM haproxy_raw_logs WHERE xid >= pg_snapshot_xmax(%(since)s::pg_snapshot)"
 _NOTHING = "3:3:"
@@ -43,15 +44,6 @@ def _forget(dsn: str) -> None:
     )
 
 
-async def _count_all(connection: AsyncConnection[Any], consumer: LogConsumer) -> int:
-    steps, last = 0, False
-    while not last:
-        async with connection.transaction():
-            last = (await take_step(connection, consumer)).last
-        steps += 1
-    return steps
-
-
 async def _backlog(dsn: str, connection: AsyncConnection[Any], rows: int, rate: int) -> None:
     report = Report(f"A backlog of {rows:,} rows that came at {rate:,} rows/s, in steps")
     for consumer in (AggregateUsage(), RollUpTraffic()):
@@ -64,7 +56,7 @@ async def _backlog(dsn: str, connection: AsyncConnection[Any], rows: int, rate: 
             await (await connection.execute(_plain(consumer), {"since": _NOTHING})).fetchall()  # type: ignore[arg-type]
             plain.append((time.perf_counter() - started) * 1000)
             started = time.perf_counter()
-            steps = await _count_all(connection, consumer)
+            steps = await count_all(connection, consumer)
             counted.append((time.perf_counter() - started) * 1000)
         report.line(f"{consumer.name}, {steps} steps", _timing(counted), "plain GROUP BY", _timing(plain))
 
@@ -76,7 +68,7 @@ def _timing(spent: list[float]) -> Timing:
 async def _news(dsn: str, connection: AsyncConnection[Any], rows: int) -> None:
     report = Report(f"New rows, with {rows:,} in the table")
     for consumer in (AggregateUsage(), RollUpTraffic()):
-        await _count_all(connection, consumer)
+        await count_all(connection, consumer)
 
         async def poll(consumer: LogConsumer = consumer) -> None:
             async with connection.transaction():
@@ -93,7 +85,7 @@ async def _news(dsn: str, connection: AsyncConnection[Any], rows: int) -> None:
         for consumer in (AggregateUsage(), RollUpTraffic()):
             await _new(connection, report, consumer, new)
         for consumer in (AggregateUsage(), RollUpTraffic()):
-            await _count_all(connection, consumer)
+            await count_all(connection, consumer)
 
 
 async def _new(connection: AsyncConnection[Any], report: Report, consumer: LogConsumer, new: int) -> None:

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import psycopg
+from psycopg import AsyncConnection
 
 from db.capture import SINCE, rows_since
 from db.database import Database
 from db.suiftly import breakdown as breakdown_module
 from db.suiftly.breakdown import Breakdown, GroupBy
 from db.suiftly.codes import TRAFFIC_CLASS_SQL
-from db.suiftly.jobs.log_consumer import take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from db.suiftly.log_windows import COLUMNS, WINDOW
 from db.suiftly.request_filter import RequestFilter
@@ -23,6 +23,7 @@ from db.suiftly.requests import Requests
 from db.suiftly.traffic import Traffic
 from tests.bench.log_rows import fifty_hours, fill
 from tests.bench.measure import Report, explain, fresh_server, migrated, place, query, run, timed
+from tests.db.counting import count_all
 
 EVERYTHING = RequestFilter()
 _BY_CLASS = (
@@ -84,12 +85,10 @@ async def _pages(database: Database, explained: bool) -> None:
                 print(await explain(database, text, parameters))
 
 
-async def _roll_up(database: Database) -> None:
+async def _roll_up(dsn: str) -> None:
     """As the timer would have done."""
-    last = False
-    while not last:
-        async with database.writing(600) as connection:
-            last = (await take_step(connection, RollUpTraffic())).last
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await count_all(connection, RollUpTraffic())
 
 
 async def _counts(database: Database, explained: bool) -> None:
@@ -119,10 +118,7 @@ async def _overview(database: Database, dsn: str, explained: bool) -> None:
     report = Report("The overview: five minutes in the log, all but the last minute rolled up, Traffic.overview()")
     for rate in (200, 10_000):
         fill(dsn, start=-305, seconds=245, rows=rate * 245)
-        last = False
-        while not last:
-            async with database.writing(300) as connection:
-                last = (await take_step(connection, RollUpTraffic())).last
+        await _roll_up(dsn)
         # Until 80 s from now, so that the last minute stays full while it is measured.
         fill(dsn, start=-60, seconds=140, rows=rate * 140)
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -156,7 +152,7 @@ async def main() -> None:
             if options.only in (None, "pages"):
                 await _pages(database, options.explain)
             if options.only in (None, "counts"):
-                await _roll_up(database)
+                await _roll_up(dsn)
                 await _counts(database, options.explain)
             if options.only in (None, "overview"):
                 await _overview(database, dsn, options.explain)

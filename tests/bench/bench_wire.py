@@ -1,6 +1,7 @@
 """What the live log writes to a terminal, what it costs, and how soon a key shows, at 10,000 rows a second.
 
     python3 -m tests.bench.bench_wire --seconds 20 --toolong path/to/tl --lnav lnav
+    python3 -m tests.bench.bench_wire --only long --minutes 8
 
 toolong and lnav follow the same rows in a file, each alone; one that is not given is left out. How far they are
 behind is read from their screen, for which pyte must be importable.
@@ -23,11 +24,13 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from db.source import invent_business
+from tests.bench.long_run import Received, Tail, empty_log, followed, tell
 from tests.bench.measure import fresh_server, migrated, place
 from tests.bench.terminal import COLUMNS, LOCAL, ROWS, Link, Span, Terminal
 
 RATE, BURST = 10_000, 50_000
 _BURST_S, _BURST_EVERY_S = 3.0, 10.0
+_LONG_BURST_S = 10.0
 _WARM_UP_S = 8.0
 _TIME = re.compile(rb"(\d\d):(\d\d):(\d\d)\.(\d{3})")
 _DAY_S = 86_400
@@ -261,6 +264,39 @@ def keys(dsn: str, seconds: float) -> None:
         )
 
 
+def long(dsn: str, seconds: float, folder: Path) -> None:
+    """For so long, with a burst in the last quarter: nothing lost, nothing twice, memory flat."""
+    empty_log(dsn)
+    received, lags, bursting = Received(), Lags(), Lags()
+
+    def hear(_at: float, data: bytes) -> None:
+        received.hear(data)
+        (bursting if burst else lags).hear(data)
+
+    burst = False
+    with console(dsn) as terminal:
+        tail = Tail(dsn, folder / "tail.csv")
+        terminal.listen = hear
+        terminal.run(_WARM_UP_S)
+        with followed(terminal, tail, received), rows_into_database(dsn, RATE, False):
+            terminal.begin()
+            terminal.run(seconds / 2)
+            first = terminal.end()
+            terminal.begin()
+            terminal.run(seconds / 4)
+            burst = True
+            with rows_into_database(dsn, BURST - RATE, False):
+                terminal.run(_LONG_BURST_S)
+            terminal.run(_LONG_BURST_S)
+            burst = False
+            terminal.run(seconds / 4 - 2 * _LONG_BURST_S)
+            second = terminal.end()
+    print(f"\n{seconds / 60:.1f} minutes of {RATE:,} rows/s, in the last quarter {_LONG_BURST_S:.0f} s of {BURST:,}\n")
+    print(f"lag median / p95 s: {percentiles(lags.seconds)}, worst {max(lags.seconds):.1f}")
+    print(f"in the burst and as long behind it: {percentiles(bursting.seconds)}, worst {max(bursting.seconds):.1f}")
+    tell(dsn, (first, second), tail, received)
+
+
 class Seen:
     """When a text reached the screen; 0 until then."""
 
@@ -285,7 +321,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each is measured (20)")
     parser.add_argument("--toolong", help="its command, tl")
     parser.add_argument("--lnav", help="its command")
-    parser.add_argument("--only", choices=("streams", "keys"))
+    parser.add_argument("--minutes", type=float, default=8.0, help="how long the long run is (8)")
+    parser.add_argument("--only", choices=("streams", "keys", "long"), help="long is run only when asked for")
     options = parser.parse_args()
     with fresh_server() as (dsn, _), tempfile.TemporaryDirectory() as folder:
         asyncio.run(prepare(dsn))
@@ -297,6 +334,8 @@ def main() -> None:
             print("\nopsdeck, bytes a second by region\n", *regions, sep="\n")
         if options.only in (None, "keys"):
             keys(dsn, options.seconds)
+        if options.only == "long":
+            long(dsn, 60 * options.minutes, Path(folder))
         print(f"\nload {os.getloadavg()[0]:.1f} at the end")
 
 

@@ -1,20 +1,16 @@
 """A small business that every screen can be tried on."""
 
 import gc
-import itertools
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
-from db.suiftly.key_format import KeyMetadata, Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyMetadata
 from tests.console.screens import query
+from tests.databases import copied, name_of
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 
-_numbers = itertools.count(1)
 SUSPENDED = 8
 CLOSED = 9
 PASTED_KEY = encode(bytes(range(32)), Service.SEAL, CUSTOMER, KeyMetadata(0, "mainnet", "open", None, 1), b"\1\2\3\4")
@@ -39,35 +35,25 @@ def few_collections() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-@contextmanager
-def _copied(server_dsn: str, template: str, name: str) -> Iterator[str]:
-    """DSN of a copy of the database `template`, dropped at the end."""
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # pyright: ignore
-        yield urlsplit(server_dsn)._replace(path=f"/{name}").geturl()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # pyright: ignore
-
-
 @pytest.fixture(scope="session")
 def business_template(server_dsn: str, migrated_template: str) -> Iterator[str]:
     """Name of the database that `business` copies."""
-    name = f"business_{os.getpid()}"
-    with _copied(server_dsn, migrated_template, name) as dsn:
+    with copied(server_dsn, migrated_template) as dsn:
         _seed(dsn)
-        yield name
+        yield name_of(dsn)
 
 
 @pytest.fixture(scope="session")
 def same_business(server_dsn: str, business_template: str) -> Iterator[str]:
     """As `business`, but one for all tests that change nothing."""
-    with _copied(server_dsn, business_template, f"{business_template}_same") as dsn:
+    with copied(server_dsn, business_template) as dsn:
         yield dsn
 
 
 @pytest.fixture
 def business(server_dsn: str, business_template: str) -> Iterator[str]:
     """DSN of a database with four customers: 7 and 4294967295 are active, 8 is suspended, 9 closed."""
-    with _copied(server_dsn, business_template, f"{business_template}_{next(_numbers)}") as dsn:
+    with copied(server_dsn, business_template) as dsn:
         yield dsn
 
 

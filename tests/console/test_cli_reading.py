@@ -7,17 +7,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from db.suiftly.key_format import KeyMetadata, Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyMetadata
 from tests.console.command import Result, all_of, assert_utc, opsdeck
+from tests.databases import copied
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, wallet
 
 SECRET = bytes(range(32))
 METADATA = KeyMetadata(version=0, network="mainnet", access="permission", source="derived", proc_group=1)
 CUSTOMERS = (OTHER_CUSTOMER, *range(100, 120), 2**31, 2**31 + 1, CUSTOMER)
-DATABASE = "cli_reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +68,10 @@ def business(server_dsn: str, migrated_template: str) -> Iterator[Business]:
     keys = tuple(encode(SECRET, Service.SEAL, CUSTOMER, METADATA, (nth << 27).to_bytes(4)) for nth in range(1, 24))
     assert len({fingerprint(key) for key in keys}) == len(keys)
     assert max(map(fingerprint, keys)) >= 2**31
-    dsn = make_conninfo(server_dsn, dbname=DATABASE)
-    with psycopg.connect(server_dsn, autocommit=True) as server:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        server.execute(create.format(sql.Identifier(DATABASE), sql.Identifier(migrated_template)))
-        try:
-            with psycopg.connect(dsn) as connection:
-                _fill(connection, keys)
-            yield Business(dsn, keys)
-        finally:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+    with copied(server_dsn, migrated_template) as dsn:
+        with psycopg.connect(dsn) as connection:
+            _fill(connection, keys)
+        yield Business(dsn, keys)
 
 
 def pages(business: Business, *arguments: str, rows: str, next_page: str, last: str) -> list[Any]:

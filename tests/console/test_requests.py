@@ -40,6 +40,27 @@ async def follows(deck: Operator, newest: int) -> None:
     await deck.until(lambda: numbers(deck.lines)[-1:] == [newest], f"row {newest} is the last")
 
 
+async def _to_the_oldest(deck: Operator) -> None:
+    """Loads page after page until there is no older one."""
+    for _ in range(100):
+        await deck.press("home")
+        if "no older rows are kept" in deck.text:
+            break
+    await deck.sees("no older rows are kept")
+
+
+async def _read_down_to(deck: Operator, newest: int) -> list[int]:
+    """Every row from the one at the top of the screen on, page by page."""
+    read: list[int] = []
+    while read[-1:] != [newest]:
+        page = numbers(deck.lines)
+        start = page.index(read[-1]) + 1 if read and read[-1] in page else 0
+        assert page[start:], f"no way on from {read[-1]}\n{deck.text}"
+        read += page[start:]
+        await deck.press("pagedown")
+    return read
+
+
 async def test_the_newest_rows_are_there_and_new_ones_appear_below(business: str) -> None:
     log(business, 0, 10)
     async with console(business) as deck:
@@ -97,19 +118,8 @@ async def test_the_top_loads_what_is_older_until_nothing_is_and_no_row_is_missin
         log(business, 2000, 2001, ago_s=85)  # late: by its time it belongs among the older ones
         await deck.until(lambda: "11 received" in deck.text, "it is counted")
         await deck.until(lambda: 0 not in numbers(deck.lines), "not at the end yet")
-        for _ in range(100):
-            await deck.press("home")
-            if "no older rows are kept" in deck.text:
-                break
-        await deck.sees("no older rows are kept")
-        read: list[int] = []
-        while read[-1:] != [2000]:
-            page = numbers(deck.lines)
-            start = page.index(read[-1]) + 1 if read and read[-1] in page else 0
-            assert page[start:], f"no way on from {read[-1]}\n{deck.text}"
-            read += page[start:]
-            await deck.press("pagedown")
-        assert read == [*range(910), 2000]
+        await _to_the_oldest(deck)
+        assert await _read_down_to(deck, 2000) == [*range(910), 2000]
 
 
 async def test_a_log_started_again_while_new_rows_were_read_doubles_none(
@@ -140,19 +150,8 @@ async def test_a_log_started_again_while_new_rows_were_read_doubles_none(
         await deck.press("4")
         let_go.set()
         await follows(deck, 309)
-        for _ in range(100):
-            await deck.press("home")
-            if "no older rows are kept" in deck.text:
-                break
-        await deck.sees("no older rows are kept")
-        read: list[int] = []
-        while read[-1:] != [309]:
-            page = numbers(deck.lines)
-            start = page.index(read[-1]) + 1 if read and read[-1] in page else 0
-            assert page[start:], f"no way on from {read[-1]}\n{deck.text}"
-            read += page[start:]
-            await deck.press("pagedown")
-        assert read == list(range(310))
+        await _to_the_oldest(deck)
+        assert await _read_down_to(deck, 309) == list(range(310))
 
 
 async def test_the_oldest_row_is_asked_for_once_while_a_page_is_on_its_way(
@@ -178,11 +177,7 @@ async def test_the_oldest_row_is_asked_for_once_while_a_page_is_on_its_way(
         assert len(asked) == 1
         let_go.set()
         await deck.press("pagedown")
-        for _ in range(100):
-            await deck.press("home")
-            if "no older rows are kept" in deck.text:
-                break
-        await deck.sees("no older rows are kept")
+        await _to_the_oldest(deck)
         assert numbers(deck.lines) == list(range(len(numbers(deck.lines))))
 
 

@@ -1,5 +1,8 @@
 """What the driver says at length becomes one sentence; the texts are those that libpq and PostgreSQL 18 gave."""
 
+import asyncio
+import os
+from time import monotonic
 from urllib.parse import urlsplit
 
 import psycopg
@@ -55,9 +58,32 @@ def test_what_libpq_says_becomes_one_sentence(text: str, sentence: str) -> None:
 async def test_a_database_that_is_not_there(dsn: str) -> None:
     missing = Database(urlsplit(dsn)._replace(path="/nope").geturl())
     await missing.open()
-    with pytest.raises(NotLetIn, match='the database "nope" does not exist on this server'):
-        await Customers(missing).find(7)
+    began = monotonic()
+    for _ in range(2):
+        with pytest.raises(NotLetIn, match='the database "nope" does not exist on this server'):
+            await Customers(missing).find(7)
+    assert monotonic() - began < missing.limits.connect_s, "it is told at once"
     await missing.close()
+
+
+async def test_all_who_wait_are_told_and_the_next_one_gets_a_connection_once_there_is_one(server_dsn: str) -> None:
+    name = f"later_{os.getpid()}"
+    later = Database(urlsplit(server_dsn)._replace(path=f"/{name}").geturl())
+    await later.open()
+    asked = await asyncio.gather(*(_answer(later) for _ in range(9)), return_exceptions=True)
+    assert [type(answer) for answer in asked] == [NotLetIn] * 9
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")  # pyright: ignore
+        assert await asyncio.gather(*(_answer(later) for _ in range(9))) == [1] * 9
+        await later.close()
+        server.execute(f"DROP DATABASE {name}")  # pyright: ignore
+
+
+async def _answer(database: Database) -> int:
+    async with database.reading() as connection:
+        row = await (await connection.execute("SELECT 1")).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def _end_own_backend(database: Database, dsn: str) -> None:

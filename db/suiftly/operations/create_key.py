@@ -10,7 +10,8 @@ from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Operation, Preview
 from db.suiftly.issuer import Issuer
-from db.suiftly.key_format import KeyMetadata, Service
+from db.suiftly.key_format import Service
+from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.keys import key_metadata_words
 
 _LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer_id)s FOR NO KEY UPDATE"

@@ -12,7 +12,8 @@ from db.errors import Refused, Stale
 from db.moments import rfc3339, span
 from db.operations import Change, Operation, Preview
 from db.suiftly.issuer import Issued, Issuer
-from db.suiftly.key_format import KeyFormatError, KeyMetadata, Service, format_fingerprint
+from db.suiftly.key_format import Service, format_fingerprint
+from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
 
 LONGEST_OVERLAP = timedelta(days=90)
 

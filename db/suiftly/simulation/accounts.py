@@ -1,9 +1,8 @@
 """The money of invented customers, as values: bills from usage, the ledger, and its mirror on the chain.
 
-Rules, so that every later screen can recompute what it shows:
-- $1 per 10,000 requests (price preset oct-2025): a usage record is worth requests / 10,000 USD, exactly.
-- A bill is the sum of its records, rounded up to a whole cent (oct-2025), and never spans two calendar months (UTC).
-- Every midnight a customer is billed whose open usage reached 500 cents; on the 1st everybody with open usage is.
+Rules, so that every later screen can recompute what it shows, with the prices and the rounding of the price book:
+- Every midnight a customer is billed whose open usage reached the threshold; on the 1st everybody is, with the fees of
+  the month. A bill is the sum of its records and fees, rounded, and never spans two calendar months (UTC).
 - A paid bill has one ledger charge (negative) and one escrow charge (positive, USDC) with the same digest.
 - A charge counts to the month in which it was made, as on the chain, not to the month it bills.
 """
@@ -17,10 +16,11 @@ from typing import Final
 from uuid import UUID
 
 from db.chain.base58 import encode as base58
+from db.errors import Refused
+from db.suiftly.billing_rules import Fee, OpenItem, draft, month_of
+from db.suiftly.pricing import PriceBook, UsagePrice
 from db.suiftly.simulation.usage import Usage
 
-REQUESTS_PER_CENT: Final = 100
-THRESHOLD_CENTS: Final = 500
 SUI: Final = f"0x{2:064x}::sui::SUI"
 USDC: Final = "0xdba34672e30cb065b1f93e3ab55318768fd6fef66c15942c9f7cb846e2f900e7::usdc::USDC"
 
@@ -63,10 +63,15 @@ class Entry:
 
 @dataclass(slots=True)
 class Account:
-    """Bills and ledger of one customer. `usage` is in order of time and points into `bills`."""
+    """Bills and ledger of one customer. `usage` is in order of time and points into `bills`.
+
+    `fees` are what each month costs beside the usage; `billed_fees` those that are on a bill, with their month.
+    """
 
     customer_id: int
     usage: list[Usage]
+    fees: dict[datetime, list[Fee]] = field(default_factory=dict[datetime, list[Fee]])
+    billed_fees: list[tuple[datetime, Fee, UUID]] = field(default_factory=list[tuple[datetime, Fee, UUID]])
     bills: list[Bill] = field(default_factory=list[Bill])
     entries: list[Entry] = field(default_factory=list[Entry])
 
@@ -80,33 +85,50 @@ class Account:
         return -sum(entry.cents for entry in self.entries if entry.type == "charge" and since <= entry.at < until)
 
 
-def bill_usage(random: Random, account: Account, begin: datetime, hours: int, now: datetime) -> None:
-    """Makes the account's bills by the rules above, all of them `paid` for now; `begin` is hour 0 of the usage."""
-    midnight = -begin.hour % 24
-    open_rows: list[int] = []
-    since, following = 0, 0
-    for boundary in range(midnight or 24, hours + 1, 24):
+def bill_usage(random: Random, account: Account, prices: PriceBook, begin: datetime, until: datetime) -> None:
+    """Makes the account's bills by the rules above, all of them `paid` for now; `begin` is hour 0 of the usage.
+
+    Nights after `until` are left to calculate-bills.
+    """
+    items: list[OpenItem] = []
+    since, following = begin, 0
+    for boundary in range(-begin.hour % 24 or 24, int((until - begin) / timedelta(hours=1)) + 1, 24):
         at = begin + timedelta(hours=boundary)
+        month = month_of(at - timedelta(hours=1))
+        usage_prices = _usage_prices(prices, at)
         while following < len(account.usage) and account.usage[following].hour < boundary:
-            open_rows.append(following)
+            row = account.usage[following]
+            row.units = usage_prices[row.service].units(row.requests, row.bytes_sent)
+            items.append(OpenItem("usage", following, begin + timedelta(hours=row.hour), row.units))
             following += 1
-        cents = -(-sum(account.usage[row].requests for row in open_rows) // REQUESTS_PER_CENT)
-        if at + 2 * _RUN_DELAY > now or cents == 0 or (cents < THRESHOLD_CENTS and at.day != 1):
+        fees = account.fees.get(month, []) if at.day == 1 else []
+        items += [OpenItem("fee", nth, at - timedelta(hours=1), fee.units) for nth, fee in enumerate(fees)]
+        found = draft(prices, items, max(since, month), at, final=at.day == 1, room_cents=None)
+        if found is None:
             continue
-        for row in open_rows:
-            account.usage[row].bill = len(account.bills)
-        account.bills.append(
-            Bill(
-                id=_uuid(random),
-                begin=max(begin + timedelta(hours=since), _month(at - timedelta(hours=1))),
-                end=at,
-                cents=cents,
-                type="charge",
-                status="paid",
-                created_at=at + _RUN_DELAY + timedelta(seconds=random.random() * 60),
-            )
+        for item in found.items:
+            if item.kind == "usage":
+                account.usage[item.row].bill = len(account.bills)
+        bill = Bill(
+            id=_uuid(random),
+            begin=found.begin,
+            end=found.end,
+            cents=found.cents,
+            type="charge",
+            status="paid",
+            created_at=at + _RUN_DELAY + timedelta(seconds=random.random() * 60),
         )
-        since, open_rows = boundary, []
+        account.bills.append(bill)
+        account.billed_fees += [(month, fee, bill.id) for fee in fees]
+        since, items = at, []
+
+
+def _usage_prices(prices: PriceBook, at: datetime) -> dict[str, UsagePrice]:
+    """In force on the day that ends at `at`."""
+    found = prices.at(at - timedelta(hours=1))
+    if found is None:
+        raise Refused(f"the price book {prices.name} has no prices for {at:%Y-%m-%d}; nothing can be invented there")
+    return found.usage
 
 
 def void_duplicate(random: Random, account: Account) -> None:
@@ -180,10 +202,6 @@ def choose(random: Random, accounts: Sequence[Account], count: int) -> list[Acco
 
 def _withdrawal(random: Random, cents: int, at: datetime) -> Entry:
     return Entry(_uuid(random), "withdrawal", -cents, at, base58(random.randbytes(32)), "Withdrawal to the wallet")
-
-
-def _month(at: datetime) -> datetime:
-    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _uuid(random: Random) -> UUID:

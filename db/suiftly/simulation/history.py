@@ -9,6 +9,8 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from db.suiftly.billing_rules import Fee, ServiceSpan, month_of, monthly_fees
+from db.suiftly.pricing import PriceBook, load_prices, usd
 from db.suiftly.simulation.accounts import (
     SUI,
     USDC,
@@ -47,7 +49,7 @@ class _Person:
     created_at: datetime
     updated_at: datetime
     limit_cents: int | None
-    services: tuple[str, ...]
+    services: tuple[ServiceSpan, ...]
 
 
 async def write_history(
@@ -62,42 +64,77 @@ async def write_history(
     now = now.astimezone(UTC)
     end = log_begin(now, log_minutes)
     begin = history_begin(end)
+    # Of last night's bills none is made yet: that is for calculate-bills to do, and to explain.
+    billed = end.replace(hour=0) - timedelta(days=1)
+    month = month_of(billed)
     async with connection.transaction():
         order = await simulation_seed(connection)
-        people = sorted(await _people(connection), key=lambda person: busy_order(person.customer_id, order))
-        accounts = _invent_accounts(random, people, begin, end, now)
+        people = sorted(await _people(connection, month), key=lambda person: busy_order(person.customer_id, order))
+        accounts = _invent_accounts(random, people, begin, end, billed)
         bills = await _write_bills(connection, accounts)
+        await _write_fees(connection, accounts)
         await _write_escrow(connection, accounts)
         ledger = await _write_ledger(connection, accounts)
         usage = await _write_usage(connection, accounts, begin)
         await _write_balances(connection, random, people, accounts, now)
+        await connection.execute(
+            "UPDATE console.billing SET fees_from = %(month)s, closed_before = %(month)s", {"month": month}
+        )
     return History(begin, end, usage, bills, ledger)
 
 
-async def _people(connection: AsyncConnection[TupleRow]) -> list[_Person]:
+async def _people(connection: AsyncConnection[TupleRow], month: datetime) -> list[_Person]:
+    """Who has an escrow, with the services and the keys as they were when `month` began."""
     cursor = await connection.execute(
         """
         SELECT customer_id, c.status, c.created_at, c.updated_at, c.max_monthly_usd_cents,
-               array_agg(i.service_type ORDER BY i.service_type)
+               array_agg(i.service_type ORDER BY i.service_type), array_agg(i.tier ORDER BY i.service_type),
+               array_agg((SELECT count(*) FROM public.api_keys k
+                          WHERE k.customer_id = c.customer_id AND k.service_type = i.service_type
+                            AND k.created_at < %(month)s AND (k.revoked_at IS NULL OR k.revoked_at >= %(month)s))
+                         ORDER BY i.service_type)
         FROM public.customers c JOIN public.service_instances i USING (customer_id)
         WHERE c.escrow_contract_id IS NOT NULL GROUP BY customer_id
-        """
+        """,
+        {"month": month},
     )
-    return [_Person(*row[:5], services=tuple(row[5])) for row in await cursor.fetchall()]
+    return [
+        _Person(
+            *row[:5],
+            services=tuple(
+                ServiceSpan(service, tier, True, row[2], None, keys)
+                for service, tier, keys in zip(*row[5:], strict=True)
+            ),
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+def _fees(prices: PriceBook, person: _Person, begin: datetime, billed: datetime) -> dict[datetime, list[Fee]]:
+    """The fees of the month that ended last, if it ended within the history, and the person was there for it."""
+    ended = month_of(billed)
+    month = month_of(ended - timedelta(days=1))
+    found = prices.at(month)
+    gone = person.status != "active" and person.updated_at < ended
+    if ended <= begin or found is None or gone:
+        return {}
+    return {month: monthly_fees(found, person.services, 0, month)}
 
 
 def _invent_accounts(
-    random: Random, people: list[_Person], begin: datetime, end: datetime, now: datetime
+    random: Random, people: list[_Person], begin: datetime, end: datetime, billed: datetime
 ) -> list[Account]:
-    hours = int((end - begin) / timedelta(hours=1))
-    shape = week_shape(begin, hours)
+    prices = load_prices()
+    shape = week_shape(begin, int((end - begin) / timedelta(hours=1)))
     total = total_weight(len(people))
     accounts: list[Account] = []
     for rank, person in enumerate(people):
         gone = person.updated_at if person.status != "active" else end
-        consumer = Consumer(person.customer_id, rank, person.services, person.created_at, gone)
-        account = Account(person.customer_id, invent_usage(random, consumer, begin, shape, total))
-        bill_usage(random, account, begin, hours, now)
+        services = tuple(one.service for one in person.services)
+        consumer = Consumer(person.customer_id, rank, services, person.created_at, gone)
+        usage = invent_usage(random, consumer, begin, shape, total)
+        account = Account(person.customer_id, usage, _fees(prices, person, begin, billed))
+        bill_usage(random, account, prices, begin, billed)
         accounts.append(account)
     _vary(random, [account for account in accounts if account.bills])
     for person, account in zip(people, accounts, strict=True):
@@ -109,7 +146,7 @@ def _invent_accounts(
     settled.sort(key=lambda account: -account.bills[-1].cents)
     for kind, account in zip(("credit", "refund"), choose(random, settled[:20], 2), strict=False):
         cents = min(250, account.bills[-1].cents)
-        give_back(random, account, kind, cents, min(now, account.bills[-1].created_at + timedelta(hours=1)))
+        give_back(random, account, kind, cents, account.bills[-1].created_at + timedelta(hours=1))
     return accounts
 
 
@@ -148,6 +185,21 @@ async def _write_bills(connection: AsyncConnection[TupleRow], accounts: list[Acc
             )
             for one in accounts
             for bill in one.bills
+        ),
+    )
+
+
+async def _write_fees(connection: AsyncConnection[TupleRow], accounts: list[Account]) -> int:
+    return await copy_rows(
+        connection,
+        """
+        COPY console.monthly_fee (customer_id, month, service_type, item, detail, amount_usd, billing_record_id)
+        FROM STDIN
+        """,
+        (
+            (one.customer_id, month.date(), fee.service, fee.item, fee.detail, usd(fee.units), bill)
+            for one in accounts
+            for month, fee, bill in one.billed_fees
         ),
     )
 
@@ -229,10 +281,10 @@ def _usage_text(one: Account, times: list[str]) -> Iterator[str]:
 
 
 def _charged(row: Usage, ids: list[str]) -> str:
-    """charged_amount in USD with the four places a price of $1 per 10,000 needs, and the bill; both null when open."""
+    """charged_amount in USD, and the bill; both null when open."""
     if row.bill is None:
         return "\\N\t\\N"
-    return f"{row.requests // 10_000}.{row.requests % 10_000:04d}\t{ids[row.bill]}"
+    return f"{row.units // 10**8}.{row.units % 10**8:08d}\t{ids[row.bill]}"
 
 
 async def _write_balances(

@@ -7,7 +7,8 @@ from random import Random
 from typing import Final
 
 from db.suiftly import key_format
-from db.suiftly.key_format import KeyMetadata, Service
+from db.suiftly.key_format import Service
+from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.simulation.cast import busy_order
 
 _MAX_ID: Final = key_format.MAX_CUSTOMER_ID

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -13,11 +12,10 @@ from psycopg.rows import TupleRow
 from db.errors import Refused
 from db.suiftly import at_rest, key_format
 from db.suiftly.key_format import Service
+from db.suiftly.pricing import load_prices
 from db.suiftly.simulation.copying import copy_rows
 from db.suiftly.simulation.invention import Invented, InventedKey, invent_customers, invent_keys
 from db.suiftly.simulation.sessions import write_sessions
-
-_DEFAULT_LIMIT_CENTS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +72,14 @@ def _one_each(examples: list[ExampleKey]) -> tuple[ExampleKey, ...]:
 
 
 async def _write_customers(connection: AsyncConnection[TupleRow], random: Random, invented: list[Invented]) -> None:
+    prices = load_prices()
+
     def limit(customer: Invented) -> int | None:
         if customer.rank < 10 or random.random() < 0.1:
             return None
-        return random.choices((_DEFAULT_LIMIT_CENTS, 2_000, 10_000, 200_000), (80, 5, 10, 5))[0]
+        return random.choices(
+            (prices.default_limit_cents, prices.minimum_limit_cents, 10_000, 200_000), (80, 5, 10, 5)
+        )[0]
 
     await copy_rows(
         connection,

@@ -33,13 +33,17 @@ class Consumer:
 
 @dataclass(slots=True)
 class Usage:
-    """One future row of usage_records. `hour` counts from the begin of the history; `bill` is an index, None = open."""
+    """One future row of usage_records. `hour` counts from the begin of the history; `bill` is an index, None = open.
+
+    `units` of 10^-8 USD are its worth, once it was billed.
+    """
 
     service: str
     hour: int
     requests: int
     bytes_sent: int
     bill: int | None = None
+    units: int = 0
 
 
 def history_begin(end: datetime) -> datetime:

@@ -15,7 +15,7 @@ from db.suiftly.codes import traffic_class
 from db.suiftly.jobs.log_consumer import take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from db.suiftly.request_filter import RequestFilter, parse
-from tests.db.seed import CUSTOMER, add_request
+from tests.db.seed import CUSTOMER, add_customer, add_request
 
 Row = dict[str, Any]
 ALL = RequestFilter()
@@ -200,6 +200,67 @@ async def test_a_histogram_is_the_same_from_the_rollups_and_from_the_log(
     start = end - timedelta(hours=1)
     histogram = await breakdown.histogram(parse("customer:2"), start, end, 60)
     assert list(histogram.series) == by_hand(only, ALL, start, timedelta(minutes=1), 60)
+
+
+@pytest.mark.parametrize("rolled_up", [150, 300])
+async def test_groups_of_a_long_window_are_the_same_from_the_rollups_and_from_the_log(
+    dsn: str, database: Database, rolled_up: int
+) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    randomness = random.Random(seed)
+    for customer in (1, 2, 3, CUSTOMER):
+        add_customer(dsn, customer)
+    end = datetime.now(UTC)
+    old = some_rows(randomness, rolled_up, end - timedelta(minutes=1), 40 * 3600)
+    write(dsn, old)
+    async with database.writing() as connection:
+        await take_step(connection, RollUpTraffic())
+    young = some_rows(randomness, 300 - rolled_up, end, 50)
+    write(dsn, young)
+    start = end - timedelta(hours=36)
+    inside = [row for row in (*old, *young) if start <= row["timestamp"] < end]
+    breakdown = Breakdown(database)
+    asked = [(by, words) for by in ("customer", "server", "service", "class") for words in ("", "!network:testnet")]
+    asked += [
+        ("server", "status:5xx class:!other"),
+        ("class", "!server:r1-s03 !status:2xx"),
+        ("customer", "!customer:2"),
+    ]
+    expected: dict[tuple[str, str], dict[Any, tuple[int, int, datetime]]] = {}
+    for by, words in asked:
+        groups = await breakdown.groups(parse(words), GroupBy(by), start, end)
+        sums: dict[Any, tuple[int, int, datetime]] = {}
+        for row in inside:
+            if _lets_through(words, row):
+                value = OF[GroupBy(by)](row)
+                requests, errors, newest = sums.get(value, (0, 0, row["timestamp"]))
+                failed = row["repeat"] * (row["status_code"] >= 400)
+                sums[value] = (requests + row["repeat"], errors + failed, max(newest, row["timestamp"]))
+        assert {group.value: (group.requests, group.errors, group.newest) for group in groups.rows} == sums, (by, words)
+        assert (groups.count, groups.requests) == (len(sums), sum(requests for requests, *_ in sums.values()))
+        expected[by, words] = sums
+    # Only the rollups have the whole hours now: they were asked.
+    first, last = (start + timedelta(hours=1)).replace(minute=0), end - timedelta(hours=1, minutes=1)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DELETE FROM haproxy_raw_logs WHERE timestamp > %s AND timestamp < %s", (first, last))
+    for (by, words), sums in expected.items():
+        groups = await breakdown.groups(parse(words), GroupBy(by), start, end)
+        counts = {group.value: (group.requests, group.errors) for group in groups.rows}
+        assert counts == {value: counted[:2] for value, counted in sums.items()}, (by, words)
+    logged = await breakdown.groups(ALL, GroupBy.PATH, start, end)
+    assert logged.requests < sum(row["repeat"] for row in inside), "the log lost them"
+
+
+def _lets_through(words: str, row: Row) -> bool:
+    kind = traffic_class(row["traffic_type"], row["status_code"]).value
+    return {
+        "": True,
+        "!network:testnet": row["network"] != 0,
+        "status:5xx class:!other": row["status_code"] >= 500 and kind != "other",
+        "!server:r1-s03 !status:2xx": row["server_id"] != 0x13 and row["status_code"] // 100 != 2,
+        "!customer:2": row["customer_id"] != 2,
+    }[words]
 
 
 def rolled_up_rows(dsn: str, statement: str) -> None:

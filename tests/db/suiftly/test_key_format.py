@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from db.suiftly import codes, customers, filter_words, key_format
 from db.suiftly.codes import TrafficClass
-from db.suiftly.key_format import KeyFormatError, KeyMetadata, KeyNetwork, KeySource, Service
+from db.suiftly.key_format import Service
+from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
+from tests.db.suiftly.test_key_metadata import metadata
 
 SECRET = bytes(range(0x20, 0x40))
 OTHER_SECRET = bytes(range(0x40, 0x60))
@@ -40,17 +42,6 @@ HASHES = (
     "52a1204d2304446bb6f95018e15950a36157c5ae8fa6a4f54f035d4b65e76fd8",
 )
 vectors = pytest.mark.parametrize("vector", VECTORS, ids=("V1", "V2", "V3", "V4"))
-
-
-def _metadata(version: int, network: KeyNetwork, source: KeySource | None, group: int) -> KeyMetadata:
-    return KeyMetadata(version, network, "open" if source is None else "permission", source, group)
-
-
-networks: tuple[KeyNetwork, ...] = ("testnet", "mainnet")
-sources: tuple[KeySource | None, ...] = (None, "derived", "imported")
-metadata = st.builds(
-    _metadata, st.integers(0, 3), st.sampled_from(networks), st.sampled_from(sources), st.integers(0, 7)
-)
 
 
 @vectors
@@ -204,51 +195,6 @@ def test_round_trip(secret: bytes, service: Service, customer_id: int, meta: Key
     assert decoded.reserved_clear
     assert 0 < decoded.fingerprint <= 0xFFFF_FFFF
     assert key_format.looks_like_key(key)
-
-
-@settings(deadline=None)
-@given(metadata)
-def test_metadata_round_trips(meta: KeyMetadata) -> None:
-    bits = meta.to_bits()
-    assert KeyMetadata.from_bits(bits) == meta
-    assert KeyMetadata.from_bits(bits - 0x10000 if bits > 0x7FFF else bits) == meta
-    assert KeyMetadata.from_json(meta.to_json()) == meta
-    nested = {"network": meta.network, "access": meta.access, "source": meta.source}
-    document = {"version": meta.version, "sealType": nested, "procGroup": meta.proc_group, "generatedAt": "2026-01-01"}
-    assert KeyMetadata.from_json(document) == meta
-
-
-def test_open_access_writes_the_source_bit_and_ignores_it() -> None:
-    assert KeyMetadata.from_bits(0x2100) == KeyMetadata.from_bits(0x2900) == KeyMetadata(0, "mainnet", "open", None, 1)
-    assert KeyMetadata.from_bits(0x2100).to_bits() == 0x2900
-    assert KeyMetadata.from_bits(0x2100).to_json()["seal_source"] is None
-
-
-def test_canonical_json() -> None:
-    expected = {"key_version": 0, "seal_network": 1, "seal_access": 1, "seal_source": 0, "proc_group": 1}
-    assert KeyMetadata.from_bits(0x3100).to_json() == expected
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {},
-        {"seal_network": 2, "seal_access": 1, "seal_source": 0, "proc_group": 1},
-        {"seal_network": True, "seal_access": 1, "seal_source": 0, "proc_group": 1},
-        {"seal_network": 1, "seal_access": 1, "seal_source": None, "proc_group": 1},
-        {"seal_network": 1, "seal_access": 1, "seal_source": 0, "proc_group": 8},
-        {"seal_network": 1, "seal_access": 1, "seal_source": 0, "proc_group": "1"},
-    ],
-)
-def test_bad_metadata_documents(document: dict[str, object]) -> None:
-    with pytest.raises(KeyFormatError, match="key metadata"):
-        KeyMetadata.from_json(document)
-
-
-@pytest.mark.parametrize("bits", [-0x8001, 0x10000])
-def test_bad_metadata_bits(bits: int) -> None:
-    with pytest.raises(KeyFormatError, match="16 bits"):
-        KeyMetadata.from_bits(bits)
 
 
 @pytest.mark.parametrize(

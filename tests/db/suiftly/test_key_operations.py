@@ -19,7 +19,8 @@ from db.suiftly.api_secret import NOT_SET, ApiSecret
 from db.suiftly.attention import attention
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
-from db.suiftly.key_format import KeyMetadata, Service, decode, encode, fingerprint, sha256_hex
+from db.suiftly.key_format import Service, decode, encode, fingerprint, sha256_hex
+from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.keys import Keys
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.revoke_keys import RevokeKeys

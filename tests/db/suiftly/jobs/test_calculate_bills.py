@@ -140,6 +140,18 @@ async def test_the_spending_limit_takes_whole_hours_and_the_rest_stays_open(dsn:
     assert rows(dsn, "SELECT FROM console.billing_blocked") == []
 
 
+async def test_what_a_limit_left_is_told_also_when_it_is_little(dsn: str, database: Database) -> None:
+    open_books(dsn)
+    add_account(dsn, 7, limit=500)
+    for hour in (8, 9):
+        add_usage(dsn, 7, "seal", on("06-03", hour), 26_000)
+    counted_until(dsn, on("06-04", 1))
+    assert (await calculate(database)).counts == {"bills": 1, "cents": 260, "blocked": 1}
+    before = books(dsn)
+    assert (await calculate(database)).counts == {"blocked": 1}
+    assert books(dsn) == before
+
+
 async def test_a_fee_that_does_not_fit_waits_for_room(dsn: str, database: Database) -> None:
     open_books(dsn)
     add_account(dsn, 7, limit=4500)

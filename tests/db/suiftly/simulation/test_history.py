@@ -7,8 +7,10 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from db.database import Database
 from db.errors import Refused
 from db.suiftly.simulation import History, backfill, log_begin, populate, write_history
+from tests.db.suiftly.books import calculate
 
 NOW = datetime(2026, 6, 3, 9, 30, 20, tzinfo=UTC)
 
@@ -57,13 +59,15 @@ async def test_the_money_adds_up(connection: psycopg.AsyncConnection[TupleRow], 
     assert await fetch(connection, before_joining) == []
 
 
-async def test_bills_are_their_usage_rounded_up(
+async def test_bills_are_their_usage_and_fees_rounded_up(
     connection: psycopg.AsyncConnection[TupleRow], history: History
 ) -> None:
     bills = await fetch(
         connection,
         """
-        SELECT b.id, b.type, b.status, b.amount_usd_cents, b.tx_digest, count(u.record_id), sum(u.charged_amount),
+        SELECT b.id, b.type, b.status, b.amount_usd_cents, b.tx_digest, count(u.record_id),
+               coalesce(sum(u.charged_amount), 0)
+                   + coalesce((SELECT sum(amount_usd) FROM console.monthly_fee f WHERE f.billing_record_id = b.id), 0),
                bool_and(u.window_start >= b.billing_period_start AND u.window_end <= b.billing_period_end
                         AND u.customer_id = b.customer_id),
                date_trunc('month', b.billing_period_start, 'UTC')
@@ -81,12 +85,38 @@ async def test_bills_are_their_usage_rounded_up(
         if kind != "charge" or status == "voided":
             assert records == 0
             continue
-        assert inside
+        assert inside is not False
+        assert records or worth > 1
         assert cents == (worth * 100).to_integral_value(ROUND_CEILING) > 0
     assert seen == {
         ("charge", "paid"), ("charge", "pending"), ("charge", "failed"), ("charge", "voided"),
         ("credit", "paid"), ("refund", "paid"),
     }  # fmt: skip
+
+
+async def test_calculate_bills_goes_on_where_the_history_ends(
+    connection: psycopg.AsyncConnection[TupleRow], history: History, database: Database
+) -> None:
+    await connection.execute("UPDATE console.capture_state SET caught_up_at = %s WHERE name = 'usage'", (NOW,))
+    explained: list[str] = []
+    dry = await calculate(database, dry_run=True, explained=explained)
+    assert dry.outcome == "succeeded"
+    assert dry.counts["bills"] > 10
+    assert len([line for line in "\n".join(explained).splitlines() if line.endswith("to 2026-06-03 00:00")]) > 10
+    fees = await fetch(connection, "SELECT DISTINCT item, month::text FROM console.monthly_fee ORDER BY 1")
+    assert fees == [("api_key", "2026-05-01"), ("tier", "2026-05-01")]
+    run = await calculate(database)
+    assert run.counts == dry.counts
+    assert "bills" not in (await calculate(database)).counts
+    # What it never bills again: usage of before, and fees of a month that the history has closed.
+    assert fees == await fetch(connection, "SELECT DISTINCT item, month::text FROM console.monthly_fee ORDER BY 1")
+    left = await fetch(
+        connection,
+        """SELECT count(*) FROM (SELECT customer_id, sum(request_count) AS n FROM usage_records
+                                 WHERE billing_record_id IS NULL AND window_start < '2026-06-03+00' GROUP BY 1) open
+           WHERE n >= 50000 AND customer_id NOT IN (SELECT customer_id FROM console.billing_blocked)""",
+    )
+    assert left == [(0,)]
 
 
 async def test_usage_is_worth_its_requests(connection: psycopg.AsyncConnection[TupleRow], history: History) -> None:

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from db.errors import Refused
 from db.suiftly import at_rest, key_format
-from db.suiftly.key_format import KeyMetadata
+from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.simulation import demo_secret, populate
 from db.suiftly.simulation.invention import invent_customers, invent_keys
 

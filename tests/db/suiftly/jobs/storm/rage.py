@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from db.database import Database
-from db.suiftly.jobs.log_consumer import take_step
+from tests.db.counting import count_all
 from tests.db.suiftly.jobs.storm.beside import bill, crash, keep_log, maintain, retention_runs, terminate
 from tests.db.suiftly.jobs.storm.server import CrashingServer
 from tests.db.suiftly.jobs.storm.steps import CONSUMERS
@@ -95,7 +95,4 @@ async def _calm(dsn: str, chance: random.Random) -> None:
     async with await AsyncConnection.connect(dsn) as connection:
         await settle(connection, chance)
         for consumer in CONSUMERS.values():
-            last = False
-            while not last:
-                async with connection.transaction():
-                    last = (await take_step(connection, consumer)).last
+            await count_all(connection, consumer)
