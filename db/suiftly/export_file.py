@@ -1,20 +1,26 @@
 """The file of an export: its formats, pseudonyms, and that it is there whole or not at all."""
 
 import csv
+import fcntl
 import hmac
 import io
 import json
 import os
+import stat
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import mkstemp
+from time import time
 from typing import Any, TextIO
 
 from db.errors import Refused
 from db.suiftly.request_record import COLUMNS
+
+_BEGINNING, _END = ".opsdeck-export-", ".part"  # of the name of a file that is not whole yet
+_LOCKED_S = 60.0  # by then it surely is
 
 
 class Format(StrEnum):
@@ -84,17 +90,33 @@ def usable(path: Path) -> Path:
 def whole_or_nothing(path: Path) -> Generator[TextIO]:
     """A file beside `path`, of mode 0600, that takes this name once the block is through, and else is gone.
 
-    Raises Refused when it cannot be written.
+    What a process that was killed has left in the folder goes first. Raises Refused when it cannot be written.
     """
     part: Path | None = None
     try:
-        handle, name = mkstemp(dir=path.parent, prefix=".opsdeck-export-", suffix=".part")
+        _sweep(path.parent)
+        handle, name = mkstemp(dir=path.parent, prefix=_BEGINNING, suffix=_END)
         part = Path(name)
         with open(handle, "w", encoding="utf-8", errors="replace", newline="") as file:  # noqa: PTH123 - of a handle
+            with suppress(OSError):  # a file system without locks: what is left there stays
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
-        part.rename(usable(path))
+            file.flush()
+            part.rename(usable(path))
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}; nothing is left of it") from error
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes files of ours that are not whole and never will be: the kernel has let go of their locks."""
+    for part in folder.glob(f"{_BEGINNING}*{_END}"):
+        with suppress(OSError):
+            known = part.lstat()
+            ours = known.st_uid == os.geteuid() and stat.S_ISREG(known.st_mode)
+            if ours and time() - known.st_mtime > _LOCKED_S:
+                with part.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    part.unlink()

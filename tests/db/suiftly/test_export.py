@@ -3,8 +3,11 @@
 import asyncio
 import csv
 import json
+import os
 import random
 import stat
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +20,7 @@ from db.audit import Actor, Audit
 from db.database import Database
 from db.errors import DatabaseError, Refused
 from db.suiftly.export import Export, Exported, Progress, export
-from db.suiftly.export_file import Format
+from db.suiftly.export_file import Format, whole_or_nothing
 from db.suiftly.request_filter import RequestFilter, parse
 from db.suiftly.request_record import COLUMNS
 from db.suiftly.requests import Requests
@@ -190,3 +193,29 @@ async def test_an_empty_span_is_refused(database: Database, tmp_path: Path) -> N
     with pytest.raises(Refused, match="no time between"):
         await exported(database, tmp_path / "log", start=NOW, end=NOW)
     assert names(tmp_path) == []
+
+
+_KILLED = """
+import os, pathlib, sys
+from db.suiftly.export_file import whole_or_nothing
+with whole_or_nothing(pathlib.Path(sys.argv[1])) as file:
+    print("begun", file=file, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_export_left_goes_with_the_next_and_one_under_way_stays(tmp_path: Path) -> None:
+    strange = tmp_path / ".opsdeck-export-folder.part"
+    strange.mkdir()
+    subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "killed.csv"], check=False)
+    [left] = [path for path in tmp_path.iterdir() if path != strange]
+    assert left.read_text() == "begun\n"
+    with whole_or_nothing(tmp_path / "running.csv") as running:
+        assert left.exists(), "it may be about to begin"
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        with whole_or_nothing(tmp_path / "next.csv"):
+            assert not left.exists()
+        print("all of it", file=running)
+    assert names(tmp_path) == [strange.name, "next.csv", "running.csv"]
+    assert (tmp_path / "running.csv").read_text() == "all of it\n"
