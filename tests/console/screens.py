@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import psycopg
 from pydantic import SecretStr
 from textual import events
+from textual._xterm_parser import XTermParser
 from textual.app import App
-from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from console.app import OpsDeck
@@ -94,8 +94,8 @@ class Operator:
 
     async def type(self, text: str) -> None:
         """One key after the other, as fast as a terminal hands over what was typed ahead."""
-        for character in text:
-            self.app.post_message(events.Key(_character_to_key(character), character))
+        for event in XTermParser().feed(text):
+            self.app.post_message(event)
         await self._heard()
 
     async def paste(self, text: str) -> None:

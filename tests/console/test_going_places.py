@@ -263,3 +263,5 @@ async def test_what_is_typed_in_one_breath_with_the_sign_goes_into_the_line(same
         await heading(deck, "customers")
         await deck.type("/12:/3")
         await deck.until(lambda: deck.lines[-2].split() == ["/", "12:/3"], "all of it stands in the line")
+        await deck.type("\x15ad\x1b[Dcb\x1b[F:e")
+        await deck.until(lambda: deck.lines[-2].split() == ["/", "acbd:e"], "in the order of the keys")
