@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from psycopg.rows import class_row
 
 from db.database import Connection
+from db.errors import Refused
 
 _JOBS = {"usage": ("metering", "aggregate-usage"), "traffic": ("rollups", "roll-up-traffic")}
 
@@ -63,6 +64,11 @@ class CursorState:
         # From 100 % on maintain-partitions keeps hours that should go, and the disk fills.
         urgency = "; the log soon outgrows its retention" if share >= 0.75 else ""
         return f"{text}{urgency}; run `opsdeck jobs run {job}`"
+
+
+def no_cursor(name: str) -> Refused:
+    """For who looks for a cursor that is not there."""
+    return Refused(f"console.capture_state has no row '{name}'; run `opsdeck migrate`")
 
 
 async def cursor_states(connection: Connection) -> tuple[CursorState, ...]:

@@ -8,7 +8,8 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from db.database import Database
-from db.suiftly.jobs.aggregate_usage import BILLABLE
+from db.suiftly.jobs.aggregate_usage import SERVICE, usage
+from db.suiftly.metering import no_cursor
 
 _HOUR = timedelta(hours=1)
 _HOUR_S = 120.0  # at 10,000 rows a second an hour is 36 million rows
@@ -46,41 +47,30 @@ class CheckedHour:
     unbilled_requests: int
 
 
-# Uncounted rows are left out of the log's side: they are not wrong, only late, and told of separately.
-_HEAD: LiteralString = """
-    WITH logged AS (
-        SELECT l.customer_id, coalesce(m.service_names ->> l.service_type::text, 'code:' || l.service_type) AS service,
-"""
-_TAIL: LiteralString = """
-        FROM haproxy_raw_logs l JOIN customers c USING (customer_id) CROSS JOIN console.metering m
-        CROSS JOIN (SELECT snap FROM console.capture_state WHERE name = 'usage') s
-        WHERE l.timestamp >= %(hour)s AND l.timestamp < %(hour)s + interval '1 hour'
-          AND pg_visible_in_snapshot(l.xid, s.snap)
-          AND (%(customer)s::bigint IS NULL OR l.customer_id = %(customer)s::bigint)
-        GROUP BY 1, 2
-    ), metered AS (
-        SELECT customer_id, service_type AS service, sum(request_count)::bigint AS requests,
-               coalesce(sum(bytes_transferred), 0)::bigint AS bytes
-        FROM usage_records
-        WHERE window_start = %(hour)s AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)
-        GROUP BY 1, 2
-    )
-    SELECT customer_id, service, %(hour)s::timestamptz AS hour,
-           coalesce(l.requests, 0) AS logged_requests, coalesce(m.requests, 0) AS metered_requests,
-           coalesce(l.bytes, 0) AS logged_bytes, coalesce(m.bytes, 0) AS metered_bytes
-    FROM logged l FULL JOIN metered m USING (customer_id, service)
-    WHERE coalesce(l.requests, 0) <> coalesce(m.requests, 0) OR coalesce(l.bytes, 0) <> coalesce(m.bytes, 0)
-    ORDER BY 1, 2
-"""
-
-
 def _compare(rule: str) -> LiteralString:
-    billable = BILLABLE[rule]
+    # Uncounted rows are left out of the log's side: they are not wrong, only late, and told of separately.
     return (
-        _HEAD
-        + " coalesce(sum(repeat) FILTER (WHERE " + billable + "), 0)::bigint AS requests,"
-        + " coalesce(sum(bytes_sent) FILTER (WHERE (" + billable + ") OR traffic_type = 7), 0)::bigint AS bytes"
-        + _TAIL
+        """WITH logged AS (
+            SELECT l.customer_id, """ + SERVICE + " AS service, " + usage(rule) + """
+            FROM haproxy_raw_logs l JOIN customers c USING (customer_id) CROSS JOIN console.metering m
+            CROSS JOIN (SELECT snap FROM console.capture_state WHERE name = 'usage') s
+            WHERE l.timestamp >= %(hour)s AND l.timestamp < %(hour)s + interval '1 hour'
+              AND pg_visible_in_snapshot(l.xid, s.snap)
+              AND (%(customer)s::bigint IS NULL OR l.customer_id = %(customer)s::bigint)
+            GROUP BY 1, 2
+        ), metered AS (
+            SELECT customer_id, service_type AS service, sum(request_count)::bigint AS requests,
+                   coalesce(sum(bytes_transferred), 0)::bigint AS bytes
+            FROM usage_records
+            WHERE window_start = %(hour)s AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)
+            GROUP BY 1, 2
+        )
+        SELECT customer_id, service, %(hour)s::timestamptz AS hour,
+               coalesce(l.requests, 0) AS logged_requests, coalesce(m.requests, 0) AS metered_requests,
+               coalesce(l.bytes, 0) AS logged_bytes, coalesce(m.bytes, 0) AS metered_bytes
+        FROM logged l FULL JOIN metered m USING (customer_id, service)
+        WHERE coalesce(l.requests, 0) <> coalesce(m.requests, 0) OR coalesce(l.bytes, 0) <> coalesce(m.bytes, 0)
+        ORDER BY 1, 2"""
     )  # fmt: skip
 
 
@@ -104,7 +94,7 @@ class Reconciliation:
             )
             found = await cursor.fetchone()
         if found is None:
-            raise LookupError("console.capture_state has no row 'usage'; run `opsdeck migrate`")
+            raise no_cursor("usage")
         return found
 
     async def uncounted_rows(self) -> int:

@@ -12,22 +12,31 @@ BILLABLE: dict[str, LiteralString] = {
     "traffic": "traffic_type IN (1, 2)",
 }
 
+SERVICE: LiteralString = "coalesce(service_names ->> service_type::text, 'code:' || service_type)"
+"""The name of a row's service; wants console.metering."""
+
 _COLUMNS: LiteralString = "timestamp, customer_id, service_type, traffic_type, status_code, bytes_sent, repeat"
+
+
+def usage(billable: str) -> LiteralString:
+    """What of log rows is paid for: `requests` and `bytes`."""
+    rule = BILLABLE[billable]
+    # Bytes of a stream arrive in rows of their own (traffic type 7), beside the request that opened it.
+    return (
+        " coalesce(sum(repeat) FILTER (WHERE " + rule + "), 0)::bigint AS requests,"
+        " coalesce(sum(bytes_sent) FILTER (WHERE (" + rule + ") OR traffic_type = 7), 0)::bigint AS bytes "
+    )
 
 
 def _added_up(rows: LiteralString, billable: str) -> LiteralString:
     """CTEs: `src`, the log rows; `counted`, their sums by customer, service and hour, marked `known` or not."""
-    rule = BILLABLE[billable]
-    # Bytes of a stream arrive in rows of their own (traffic type 7), beside the request that opened it.
     return (
         "WITH src AS (" + rows + """), grouped AS (
             SELECT customer_id, service_type, date_trunc('hour', timestamp, 'UTC') AS hour, count(*) AS rows,
-                   coalesce(sum(repeat) FILTER (WHERE """ + rule + """), 0) AS requests,
-                   coalesce(sum(bytes_sent) FILTER (WHERE (""" + rule + """) OR traffic_type = 7), 0) AS bytes
+                   """ + usage(billable) + """
             FROM src GROUP BY 1, 2, 3
         ), counted AS (
-            SELECT g.customer_id, c.customer_id IS NOT NULL AS known, g.hour,
-                   coalesce(m.service_names ->> g.service_type::text, 'code:' || g.service_type) AS service,
+            SELECT g.customer_id, c.customer_id IS NOT NULL AS known, g.hour, """ + SERVICE + """ AS service,
                    sum(g.rows)::bigint AS rows, sum(g.requests)::bigint AS requests, sum(g.bytes)::bigint AS bytes
             FROM grouped g CROSS JOIN console.metering m LEFT JOIN customers c USING (customer_id)
             GROUP BY 1, 2, 3, 4

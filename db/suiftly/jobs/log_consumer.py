@@ -23,6 +23,7 @@ from db.database import Connection
 from db.errors import Refused
 from db.jobs.job import Job, Run
 from db.suiftly.jobs.rebaseline import rebaseline
+from db.suiftly.metering import no_cursor
 
 CHUNK_ROWS = 2_000_000
 """Log rows a step reads at most, but always whole transactions: one writer's COPY is never split.
@@ -118,7 +119,7 @@ async def take_step(connection: Connection, consumer: "LogConsumer", *, chunk_ro
     name = consumer.cursor
     row = await (await connection.execute(_CURSOR, (name,))).fetchone()
     if row is None:
-        raise Refused(f"console.capture_state has no row '{name}'; run `opsdeck migrate`")
+        raise no_cursor(name)
     since, same_cluster, recount_from, *_ = row
     remedy = f"run `opsdeck jobs run {consumer.name} --rebaseline`"
     if not same_cluster:

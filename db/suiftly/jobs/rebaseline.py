@@ -21,6 +21,7 @@ from typing import LiteralString
 from db.database import Connection
 from db.errors import Refused
 from db.jobs.job import Run
+from db.suiftly.metering import no_cursor
 
 Recount = Callable[[Connection, datetime, str], Awaitable[Counter[str]]]
 
@@ -58,7 +59,7 @@ async def _foreign(connection: Connection, cursor: str) -> bool:
         )
     ).fetchone()
     if row is None:
-        raise Refused(f"console.capture_state has no row '{cursor}'; run `opsdeck migrate`")
+        raise no_cursor(cursor)
     if not row[0] and row[1] is None:
         raise Refused("this database was not restored from another cluster: its cursor is sound; run it plainly")
     return bool(row[0])

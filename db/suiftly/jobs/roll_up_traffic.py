@@ -23,14 +23,12 @@ _CUSTOMER_SUMS: tuple[LiteralString, ...] = (
 _DAY_KEY: LiteralString = "bucket, customer_id, service_type, network"
 _DAY_SUMS: tuple[LiteralString, ...] = ("requests", "client_errors", "server_errors", "bytes")
 
-# From (slot, number) pairs to columns: the 64 sums run over groups, not over rows.
-_PIVOT: LiteralString = ", ".join(
-    "sum(requests) FILTER (WHERE slot = " + (slot[1:].lstrip("0") or "0") + ")::bigint AS " + slot for slot in SLOTS
-)
-_SERVED_PIVOT: LiteralString = ", ".join(
-    "sum(served) FILTER (WHERE slot = " + (slot[1:].lstrip("0") or "0") + ")::bigint AS " + slot for slot in SLOTS
-)
 _SLOT: LiteralString = "width_bucket(greatest(time_total, 0), console.latency_bounds()) - 1"
+
+
+def _pivot(numbers: LiteralString) -> LiteralString:
+    """From (slot, number) pairs to columns: the 64 sums run over groups, not over rows."""
+    return ", ".join("sum(" + numbers + ") FILTER (WHERE slot = " + slot[1:] + ")::bigint AS " + slot for slot in SLOTS)
 
 
 def _grouped(rows: LiteralString) -> LiteralString:
@@ -43,7 +41,7 @@ def _grouped(rows: LiteralString) -> LiteralString:
             FROM src GROUP BY 1, 2, 3, 4, 5, 6, 7
         ), minutes AS (
             SELECT """ + _FLEET_KEY + """, sum(requests)::bigint AS requests, sum(bytes)::bigint AS bytes,
-                   sum(latency_ms)::bigint AS latency_ms, """ + _PIVOT + """
+                   sum(latency_ms)::bigint AS latency_ms, """ + _pivot("requests") + """
             FROM fleet GROUP BY 1, 2, 3, 4, 5, 6
         ), by_customer AS (
             SELECT customer_id, date_trunc('hour', timestamp, 'UTC') AS bucket, service_type, network, traffic_type,
@@ -67,7 +65,7 @@ def _grouped(rows: LiteralString) -> LiteralString:
                    coalesce(sum(requests) FILTER (WHERE status_code = 400), 0)::bigint AS client_errors,
                    coalesce(sum(requests) FILTER (WHERE status_code = 500), 0)::bigint AS server_errors,
                    sum(bytes)::bigint AS bytes, coalesce(sum(latency_ms), 0)::bigint AS latency_ms,
-                   """ + _SERVED_PIVOT + """
+                   """ + _pivot("served") + """
             FROM classed GROUP BY 1, 2, 3, 4
         )"""
     )  # fmt: skip

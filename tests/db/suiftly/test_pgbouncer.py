@@ -79,7 +79,7 @@ async def test_every_committed_row_is_delivered_once_and_counted_once(
     assert await source.reconciliation.uncounted_rows() == 0
     end = mark.now + timedelta(hours=1)
     checked = [hour async for hour in source.reconciliation.hours(end - timedelta(hours=50), end, rule=mark.rule)]
-    assert sum(hour.unbilled_requests for hour in checked) > 100
+    assert sum(hour.unbilled_requests for hour in checked) > 0
     assert [difference for hour in checked for difference in hour.differences] == []
     assert left_behind(pooled) == set()
 
