@@ -16,6 +16,7 @@ from console.screens.keys import KeysScreen
 from console.screens.overview import OverviewScreen
 from console.screens.requests import RequestsScreen
 from console.screens.saved import SavedScreen
+from console.screens.usage import UsageScreen
 from db.source import Source
 
 
@@ -34,6 +35,7 @@ _TOP = (
     Entry("customers", CustomersScreen, "Find a customer by id, wallet prefix, digest or status", ("cu",)),
     Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
     Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
+    Entry("usage", UsageScreen, "Charts of traffic, errors, latency and bytes; who uses most", ("u",)),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
     Entry("audit", AuditScreen, "Who did what, when and why; verify the chain", ("au",)),
 )

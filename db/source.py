@@ -90,6 +90,7 @@ from db.suiftly.traffic import Overview, TopCustomer, Traffic
 from db.suiftly.usage import Charts, Usage
 from db.suiftly.usage_sums import Latencies, Measures
 from db.suiftly.usage_top import Ranking, Top, TopBy, TopRow
+from db.suiftly.usage_window import DIMENSIONS as USAGE_DIMENSIONS
 from db.suiftly.usage_window import SPANS as USAGE_SPANS
 from db.suiftly.usage_window import UsageQuestion, parse_usage_question, usage_between
 from db.suiftly.vault.diff import Change as VaultChange
@@ -108,6 +109,7 @@ __all__ = [
     "RECORD_COLUMNS",
     "RETENTION",
     "SIGNS",
+    "USAGE_DIMENSIONS",
     "USAGE_SPANS",
     "VAULTS",
     "Absence",

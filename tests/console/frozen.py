@@ -1,5 +1,6 @@
 """A business and a moment that never change, for pictures of screens."""
 
+import math
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,18 +24,28 @@ from db.source import (
     Groups,
     History,
     KeyTraffic,
+    Latencies,
+    Measures,
     Overview,
     RequestFilter,
     RequestRow,
     Source,
+    Top,
+    TopBy,
     TopCustomer,
+    TopRow,
     TrafficClass,
+    Usage,
+    UsageQuestion,
 )
 from db.suiftly.breakdown import Breakdown
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys import Keys
 from db.suiftly.requests import Requests
 from db.suiftly.traffic import Traffic
+from db.suiftly.usage import Charts
+from db.suiftly.usage_top import Ranking
+from db.suiftly.usage_window import window_of
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, 535000, tzinfo=UTC)
 LIVE_KEY, BUSY_KEY, OLD_KEY = 0x0100607B, 0x9F00AA12, 0x7B3D10C4
@@ -291,13 +302,64 @@ class _Breakdown(Breakdown):
         return Groups(by, NOW - within, NOW, rows, len(rows), total, sum(row.errors for row in rows))
 
 
+def _measures(requests: int, *, failing: int = 0, slow: int = 1) -> Measures:
+    classes = {
+        TrafficClass.GUARANTEED: requests * 80 // 100,
+        TrafficClass.BURST: requests * 7 // 100,
+        TrafficClass.REJECTED: requests * 10 // 100,
+        TrafficClass.INVALID: requests * 2 // 100,
+        TrafficClass.SERVER_ERROR: failing,
+        TrafficClass.OTHER: requests // 100,
+    }
+    latencies = Latencies(38 * slow, 212 * slow, 900 * slow * slow) if requests else None
+    return Measures(classes, requests * 12 // 100, failing, requests * 4_300, latencies)
+
+
+class _Charts(Charts):
+    async def usage(self, question: UsageQuestion, *, columns: int) -> Usage:
+        """A day, with a backend that fails and a quiet night in which one gateway did not report."""
+        window = window_of(question, NOW, columns=columns, finest=timedelta(minutes=1))
+        if question.wanted.asked:
+            nothing = Measures(dict.fromkeys(TrafficClass, 0), 0, 0, 0, None)
+            return Usage(window, (nothing,) * window.steps, nothing, nothing, "rolled up by minute", None)
+        points: list[Measures] = []
+        for step in range(window.steps):
+            share = step / window.steps
+            daily = 60_000 + round(40_000 * math.cos(2 * math.pi * (share - 0.95)))
+            down = 0.7 < share < 0.75
+            requests = 0 if 0.4 < share < 0.42 else daily
+            points.append(_measures(requests, failing=requests // (8 if down else 2000), slow=3 if down else 1))
+        total = _measures(5_810_000, failing=40_112)
+        return Usage(window, tuple(points), total, _measures(5_300_000, failing=3_010), "rolled up by minute", None)
+
+
+class _Ranking(Ranking):
+    async def top(self, question: UsageQuestion, by: TopBy, *, limit: int = 10) -> Top:
+        window = window_of(question, NOW, columns=110, finest=timedelta(minutes=1))
+        if question.wanted.asked:
+            return Top(by, window, (), 0, 0, from_log=False)
+        counted = (
+            (BUSY_CUSTOMER, 2_310_400, 1_990_212),
+            (1042, 912_077, 913_000),
+            (0, 401_020, 120_555),
+            (77310, 40, 0),
+        )
+        rows = tuple(
+            TopRow(value, requests, requests * 3 // 100, requests / 5_810_000, before)
+            for value, requests, before in counted
+        )
+        return Top(by, window, rows, len(rows), 5_810_000, from_log=False)
+
+
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, Actor("ann", None))
         self.breakdown = _Breakdown(database)
+        self.charts = _Charts(database)
         self.customers = _Customers(database)
         self.keys = _Keys(database)
+        self.ranking = _Ranking(database)
         self.requests = _Requests(database)
         self.traffic = _Traffic(database)

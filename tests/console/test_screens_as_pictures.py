@@ -55,6 +55,8 @@ SCREENS = (
     ("audit", "audit", "same finding"),
     ("groups", "groups customer 1h !class:burst status:2xx,4xx,5xx", "48,213"),
     ("requests", "requests", "backend 504"),
+    ("usage", "usage", "bytes, in 15 min   · sent"),
+    ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
 SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit")
@@ -75,6 +77,12 @@ async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:
 
 async def test_loaded_screens_on_a_small_terminal(dsn: str, snapshots: Snapshots) -> None:
     async with frozen_console(dsn, SMALL) as (deck, _):
+        await deck.press("5")
+        await deck.sees("5,850,112 requests")
+        snapshots.check("usage-80x24", await picture(deck))
+        await deck.press("v", "pageup")
+        await deck.sees("+ p95")
+        snapshots.check("usage-latency-80x24", await picture(deck))
         for name, command, loaded in SCREENS:
             if name in SMALL_SCREENS:
                 await deck.say(":", command)
