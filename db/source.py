@@ -65,6 +65,7 @@ from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
 from db.suiftly.log_windows import History
 from db.suiftly.money import parse_cents
+from db.suiftly.operations.adopt_prices import AdoptPrices
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.manual_credit import ManualCredit
@@ -114,6 +115,7 @@ __all__ = [
     "VAULTS",
     "Absence",
     "Actor",
+    "AdoptPrices",
     "ApiKey",
     "ApiSecret",
     "Attention",

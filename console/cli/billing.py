@@ -1,4 +1,4 @@
-"""opsdeck billing list | show | pay | fail | retry | credit"""
+"""opsdeck billing list | show | pay | fail | retry | credit | adopt-prices"""
 
 import re
 from argparse import ArgumentParser, Namespace
@@ -16,6 +16,7 @@ from console.words import dollars
 from db.chain.values import ChainValueError, Digest
 from db.source import (
     BILL_STATUSES,
+    AdoptPrices,
     Bill,
     BillDetail,
     BillSearch,
@@ -82,6 +83,8 @@ def add(commands: Subparsers) -> None:
     credit.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
     credit.add_argument("--amount", metavar="USD", type=_cents, required=True, help="in dollars, such as 12.50")
     credit.set_defaults(run=credit_customer)
+    adopt = change.add_verb(verbs, "adopt-prices", "bill by the price book of this profile from now on")
+    adopt.set_defaults(run=adopt_prices)
 
 
 def _add_bill(parser: ArgumentParser) -> None:
@@ -183,3 +186,9 @@ async def credit_customer(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
         return await change.carry_out(context, options, source, ManualCredit(options.customer, options.amount))
+
+
+async def adopt_prices(context: Context, options: Namespace) -> int:
+    change.check(context, options)
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, AdoptPrices(source.prices.label))

@@ -4,6 +4,8 @@ Money of usage is counted in whole units of 10^-8 USD, as usage_records.charged_
 on the way, only the total of a bill is.
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from datetime import UTC, date, datetime
@@ -108,6 +110,12 @@ class PriceBook(_Part):
         if self.maximum_limit_cents is not None and self.maximum_limit_cents < self.minimum_limit_cents:
             raise ValueError("maximum_limit_cents is below minimum_limit_cents")
         return self
+
+    @property
+    def label(self) -> str:
+        """The preset's name, and a hash that any other price or rule changes."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def on(self, day: date) -> PriceList | None:
         """The list in force on a day (UTC); None before the first."""

@@ -29,7 +29,7 @@ _OPEN_SUMS: LiteralString = """
     SELECT u.customer_id, c.status, u.service_type, max(u.window_start), sum(u.request_count)::bigint,
            coalesce(sum(u.bytes_transferred), 0)::bigint
     FROM usage_records u JOIN customers c USING (customer_id)
-    WHERE u.billing_record_id IS NULL AND u.window_start < %(end)s
+    WHERE u.billing_record_id IS NULL AND u.charged_amount IS NULL AND u.window_start < %(end)s
     GROUP BY u.customer_id, c.status, u.service_type, width_bucket(u.window_start, %(dates)s::timestamptz[])
 """
 _OPEN_OTHERWISE: LiteralString = """
@@ -48,6 +48,7 @@ class CalculateBills(PricedJob):
 
     async def run(self, run: Run) -> str:
         async with run.step() as connection:
+            await self.agree(connection)
             closing = await _closing(connection)
             if closing is None:
                 return "nothing is billed: metering never caught up with the log, so no hour is closed"

@@ -24,6 +24,7 @@ _ACCOUNT: LiteralString = (
 _OPEN_USAGE: LiteralString = """
     SELECT record_id, service_type, window_start, request_count, coalesce(bytes_transferred, 0)
     FROM usage_records WHERE customer_id = %(customer)s AND billing_record_id IS NULL AND window_start < %(end)s
+      AND charged_amount IS NULL  -- charged by others, it is on no bill of ours
     ORDER BY service_type, window_start FOR UPDATE
 """
 _OPEN_FEES: LiteralString = """

@@ -55,6 +55,7 @@ class MonthlyReset(PricedJob):
     async def run(self, run: Run) -> str:
         days = {"days": self.prices.limit_period_days}
         async with run.step() as connection:
+            await self.agree(connection)
             row = await (await connection.execute(_MARK, days)).fetchone()
             assert row is not None  # noqa: S101 - the migration writes the only row
             mark, begun = row

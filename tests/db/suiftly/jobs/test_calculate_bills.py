@@ -4,8 +4,10 @@ import psycopg
 import pytest
 
 from db.database import Database
+from db.source import AdoptPrices, Source
 from db.suiftly.pricing import load_prices
 from tests.db.suiftly.books import (
+    ANN,
     add_account,
     add_seal_keys,
     add_service,
@@ -234,6 +236,29 @@ async def test_a_backlog_becomes_a_bill_for_each_month(dsn: str, database: Datab
 MOVES = {
     ("pending", "paid"), ("pending", "failed"), ("failed", "pending"), ("failed", "paid"),
 }  # fmt: skip
+
+
+async def test_a_database_is_billed_by_one_price_book(june: str, database: Database) -> None:
+    counted_until(june, on("06-05", 1))
+    dry = await calculate(database, HEAD, dry_run=True)
+    assert dry.outcome == "succeeded"
+    assert (await calculate(database)).counts == {"bills": 1, "cents": 1235}
+    counted_until(june, on("07-01", 1))
+    before = books(june)
+    other = OCT.model_copy(update={"rounding": "floor"})
+    for book in (HEAD, other):
+        run = await calculate(database, book)
+        assert run.outcome == "failed"
+        assert f"billed by the price book {OCT.label}, and this profile has {book.label}" in (run.message or "")
+    assert books(june) == before
+    source = Source(database, ANN, other)
+    assert not (await source.perform(AdoptPrices(OCT.label), "no change")).done
+    operation = AdoptPrices(other.label)
+    preview = await source.preview(operation)
+    assert preview.changes == (f"price book: {OCT.label} → {other.label}",)
+    assert (await source.perform(operation.at_version(preview.version), "rounding as agreed")).done
+    assert (await calculate(database)).outcome == "failed"
+    assert (await calculate(database, other)).counts == {"bills": 1, "cents": 5623}
 
 
 async def test_what_was_issued_stays(dsn: str, database: Database) -> None:
