@@ -95,7 +95,7 @@ class GroupsScreen(DeckScreen[Groups]):
                 tooltip="Leave this group out, and stay"),
         Binding("slash", "filter", "Filter", key_display="/", priority=True, id="groups.filter",
                 tooltip="Filter in the database"),
-        Binding("ctrl+l", "clear", "Clear filter", id="groups.clear", tooltip="Count all requests again"),
+        Binding("ctrl+l", "clear", "Clear filter", show=False, id="groups.clear", tooltip="Count all requests again"),
         *(
             Binding(str(number), f"window('{word}')", "Window", group=_WINDOW_KEYS, id=f"groups.window{number}",
                     tooltip=f"Count {_WINDOW_NAMES.get(word, f'the last {word}')}")
