@@ -23,7 +23,7 @@ _ANN = Actor("ann", None)
 
 
 async def bill(dsn: str, chance: random.Random, tally: Tally, until: float) -> None:
-    """Bills open hours as calculate-bills will: the records leave the open index and must never change again."""
+    """Bills open hours of any age, more often than calculate-bills does: they leave the open index and never change."""
     while time.monotonic() < until:
         try:
             async with await AsyncConnection.connect(dsn, application_name="biller") as connection:
