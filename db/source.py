@@ -70,9 +70,10 @@ from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.reveal_address import RevealAddress
-from db.suiftly.operations.revoke_keys import RevokeKeys
+from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
+from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
 from db.suiftly.request_filter import FilterError, RequestFilter
@@ -110,6 +111,7 @@ __all__ = [
     "RECORD_COLUMNS",
     "RETENTION",
     "SIGNS",
+    "UNDO_WINDOW",
     "USAGE_DIMENSIONS",
     "USAGE_SPANS",
     "VAULTS",
@@ -200,6 +202,7 @@ __all__ = [
     "TopCustomer",
     "TopRow",
     "TrafficClass",
+    "UndoRevocation",
     "Usage",
     "UsageQuestion",
     "VaultChange",

@@ -20,6 +20,7 @@ from db.source import (
     RevokeKeys,
     RotateKey,
     Source,
+    UndoRevocation,
     VaultError,
     format_fingerprint,
 )
@@ -57,6 +58,9 @@ def add(verbs: Subparsers) -> None:
         "--publish", action="store_true", help="then publish a vault without them, and say which version that is"
     )
     revoke.set_defaults(run=revoke_keys)
+    undo = change.add_verb(verbs, "undo-revoke", "take a revocation back, while no gateway has applied it")
+    undo.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
+    undo.set_defaults(run=undo_revocation)
 
 
 def _span(text: str) -> timedelta:
@@ -136,3 +140,10 @@ async def _publish(source: Source, operation: RevokeKeys, receipt: Receipt) -> c
     holds = f"no longer holds {one}" if len(versions) == 1 else f"holds none of the {len(versions)} keys"
     sentence = f"Version {version.seq} of the ma vault, published {rfc3339(version.published_at)}, {holds}"
     return change.Followed(True, sentence, {"vault": version})
+
+
+async def undo_revocation(context: Context, options: Namespace) -> int:
+    change.check(context, options)
+    wanted = tuple(dict.fromkeys(options.keys))
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, UndoRevocation(wanted))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,11 +20,14 @@ from console.words import ago, clock, moment
 from db.errors import Refused, TimedOut
 from db.source import (
     RECENT_MINUTES,
+    UNDO_WINDOW,
     ApiKey,
     AuditRow,
     KeyTraffic,
+    Operation,
     RevokeKeys,
     RotateKey,
+    UndoRevocation,
     format_fingerprint,
     key_metadata_words,
     server_label,
@@ -32,6 +35,8 @@ from db.source import (
 from widgets.facts import Fact, Facts
 from widgets.prompt import Prompt
 from widgets.tone import Tone
+
+_OPERATIONS: Final[dict[str, type[Operation]]] = {"revoke": RevokeKeys, "rotate": RotateKey, "undo": UndoRevocation}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         Binding("l", "log", "Log", id="key.log", tooltip="The requests of this key in the live log"),
         Binding("c", "customer", "Customer", id="key.customer", tooltip="Whose key it is"),
         Binding("ctrl+r", "revoke", "Revoke", id="key.revoke", tooltip="Revoke this key"),
+        Binding("ctrl+u", "undo", "Undo", id="key.undo", tooltip="Take the revocation back, while no gateway has it"),
         Binding("ctrl+k", "rotate", "Rotate", id="key.rotate", tooltip="A new key now, the end of this one later"),
     ]
     DEFAULT_CSS = """
@@ -89,18 +95,23 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only a live key can be revoked or, unless it was, rotated; and not by a role that may not."""
-        if action not in ("revoke", "rotate"):
+        """What has no meaning for the key as it is, or what the role may not, is not bound."""
+        if (operation := _OPERATIONS.get(action)) is None:
             return True
-        may = self.deck.deck_state.may(RevokeKeys if action == "revoke" else RotateKey)
-        if not may or self.snapshot is None or not self.snapshot.key.is_active:
+        if not self.deck.deck_state.may(operation) or self.snapshot is None:
             return False
-        return action == "revoke" or self.snapshot.key.ends_at is None
+        key = self.snapshot.key
+        if action == "undo":
+            return key.revoked_at is not None and self.snapshot.at - key.revoked_at < UNDO_WINDOW
+        return key.is_active and (action == "revoke" or key.ends_at is None)
 
     def action_revoke(self) -> None:
         if self.snapshot is not None:
             chosen = (self.snapshot.key,)
             self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
+
+    def action_undo(self) -> None:
+        self.deck.performer.start(UndoRevocation((int(self.place.subject),)))
 
     def action_rotate(self) -> None:
         self.query_one(Prompt).open("overlap", "rotate, both served for", text="1d", hint=OVERLAP_HINT)

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from console.parts.key_columns import key_columns
 from console.parts.revoking import blast_radius, revocation
 from console.screens.listing import ListScreen
-from db.source import ApiKey, KeySearch, Page, RevokeKeys, parse_key_search
+from db.source import ApiKey, KeySearch, Page, RevokeKeys, UndoRevocation, parse_key_search
 from widgets.keyset_table import Column
 
 
@@ -21,6 +21,7 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
     empty: ClassVar[str] = "No key matches. ctrl+l shows all."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "revoke", "Revoke", id="keys.revoke", tooltip="Revoke the marked keys, or this one"),
+        Binding("ctrl+u", "undo", "Undo", show=False, id="keys.undo", tooltip="Take back the revocation of these keys"),
     ]
 
     def parse(self, text: str) -> KeySearch:
@@ -40,9 +41,17 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""
-        return self.deck.deck_state.may(RevokeKeys) if action == "revoke" else True
+        operation = {"revoke": RevokeKeys, "undo": UndoRevocation}.get(action)
+        return operation is None or self.deck.deck_state.may(operation)
+
+    @property
+    def _chosen(self) -> tuple[ApiKey, ...]:
+        return self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
+
+    def action_undo(self) -> None:
+        if self._chosen:
+            self.deck.performer.start(UndoRevocation(tuple(key.fingerprint for key in self._chosen)))
 
     def action_revoke(self) -> None:
-        chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
-        if chosen:
+        if chosen := self._chosen:
             self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))

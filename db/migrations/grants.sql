@@ -94,6 +94,6 @@ BEGIN
     END LOOP;
     GRANT USAGE ON SCHEMA console TO opsdeck_reader, opsdeck_operator, opsdeck_admin;
     GRANT EXECUTE ON FUNCTION console.ensure_log_hour(timestamptz), console.drop_log_part(regclass),
-        console.compress_log_part(regclass), console.sweep_log_default(timestamptz)
+        console.compress_log_part(regclass), console.sweep_log_default(timestamptz), console.hold_gateway_reports()
         TO opsdeck_operator, opsdeck_admin;
 END $$;

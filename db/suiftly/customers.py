@@ -142,7 +142,8 @@ _SELECT: LiteralString = """
 
 _TOUCHED_BY: LiteralString = """c.customer_id IN (
     SELECT customer_id FROM escrow_transactions WHERE tx_digest = ANY (%(digests)s)
-    UNION SELECT customer_id FROM ledger_entries WHERE tx_hash = ANY (%(digests)s))"""
+    UNION SELECT customer_id FROM ledger_entries WHERE tx_hash = ANY (%(digests)s)
+    UNION SELECT customer_id FROM billing_records WHERE tx_digest = ANY (%(digests)s))"""
 
 
 class Customers:

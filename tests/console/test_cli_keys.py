@@ -61,6 +61,12 @@ def test_a_key_is_made_told_once_decoded_rotated_and_never_told_again(shop: str)
     assert (again.code, again.out) == (1, "")
     assert "is being replaced already" in again.err
 
+    assert opsdeck(shop, "keys", "revoke", label, *SURE).code == 0
+    undone = opsdeck(shop, "keys", "undo-revoke", label, *SURE)
+    assert (undone.code, undone.out.splitlines()[0]) == (0, f"Live again: {label}")
+    assert "is live; there is no revocation" in opsdeck(shop, "keys", "undo-revoke", label, *SURE).err
+    assert keys(shop) == [(fingerprint(key), True), (fingerprint(new), True)]
+
     for command in (("audit", "list", "--json"), ("keys", "list", "--json"), ("keys", "show", label, "--json")):
         everything = opsdeck(shop, *command).out
         assert label in everything or str(fingerprint(key)) in everything

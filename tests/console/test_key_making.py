@@ -108,6 +108,35 @@ async def test_without_a_secret_or_a_customer_who_may_have_it_nothing_is_asked(b
     assert audit_rows(business) == []
 
 
+async def test_a_revocation_is_taken_back_from_the_key_and_from_the_list(business: str) -> None:
+    async def undo(deck: Operator) -> None:
+        await deck.press("ctrl+u")
+        await deck.sees("Undo the revocation of", "revoked → live", "No gateway reports what it applies")
+        await deck.type("the wrong one")
+        await deck.press("tab", "tab", "enter")
+
+    query(business, "UPDATE api_keys SET is_active = false, revoked_at = now() WHERE api_key_fp IN (42, 43, 77)")
+    query(business, "UPDATE api_keys SET revoked_at = now() - interval '16 minutes' WHERE api_key_fp = 77")
+    async with console(business) as deck:
+        await deck.say(":", "key 77")
+        await deck.sees("0x0000004d", "revoked")
+        assert "Undo" not in deck.footer  # it is too late
+        await deck.say(":", "key 42")
+        await deck.sees("^u Undo")
+        assert "Rotate" not in deck.footer
+        await undo(deck)
+        await deck.sees("Live again: 0x0000002a")
+        await deck.until(lambda: "Undo" not in deck.footer and "Revoke" in deck.footer, "it is live")
+        assert 42 in live_keys(business)
+
+        query(business, "UPDATE api_keys SET is_active = false, revoked_at = now() WHERE api_key_fp = 42")
+        await deck.say(":", f"keys customer:{CUSTOMER} revoked")
+        await deck.sees("0x0000002b", "0x0000002a")
+        await deck.press("space", "down", "space")
+        await undo(deck)
+        await deck.until(lambda: {42, 43} <= live_keys(business), "both are live")
+
+
 @pytest.mark.parametrize(
     ("text", "service", "metadata"),
     [

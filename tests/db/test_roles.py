@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
 
 from db.audit import Actor
 from db.audit_chain import verify
@@ -18,16 +19,23 @@ from db.database import Database
 from db.migrate import ROLES, migrate, missing_roles
 from db.source import (
     JOBS,
+    ApiSecret,
+    CreateKey,
     CustomerSearch,
+    KeyMetadata,
     KeySearch,
+    KeyService,
     RevokeKeys,
+    RotateKey,
     Source,
     SuspendCustomer,
+    UndoRevocation,
     VaultPlace,
 )
-from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
+from tests.db.seed import CUSTOMER, add_customer, add_key, add_request, add_service
 
 ANN = Actor("ann", None)
+MADE_FOR = KeyMetadata(0, "mainnet", "open", None, 1)
 GRANTS = files("db").joinpath("migrations", "grants.sql").read_text()
 
 
@@ -48,8 +56,11 @@ def login(dsn: str, *roles: str) -> Iterator[str]:
 @pytest.fixture
 def business(dsn: str) -> str:
     add_customer(dsn, CUSTOMER)
+    add_service(dsn, CUSTOMER, "seal")
     add_key(dsn, 42, CUSTOMER)
     add_request(dsn, customer_id=CUSTOMER)
+    with psycopg.connect(dsn) as owner:
+        owner.execute("UPDATE api_keys SET metadata = %s", (Jsonb(MADE_FOR.to_json()),))
     return dsn
 
 
@@ -57,7 +68,7 @@ def business(dsn: str) -> str:
 async def console(dsn: str, vault: VaultPlace | None = None) -> AsyncIterator[Source]:
     database = Database(dsn)
     await database.open()
-    yield Source(database, ANN, vault=vault)
+    yield Source(database, ANN, secret=ApiSecret(bytes(32)), vault=vault)
     await database.close()
 
 
@@ -121,6 +132,7 @@ async def test_a_reader_sees_the_business_and_cannot_write_a_byte(business: str)
             "CREATE TABLE console.mine (a int)",
             "SELECT console.sweep_log_default('2020-01-01')",
             "SELECT console.ensure_log_hour(now())",
+            "SELECT console.hold_gateway_reports()",
             *SECRETS,
         )
 
@@ -154,6 +166,8 @@ NOT_THE_RECORD_NOR_THE_SCHEMA = (
     "CREATE TABLE console.mine (a int)",
     "DROP TABLE haproxy_raw_logs",
     "DELETE FROM haproxy_raw_logs",
+    "UPDATE console.gateway_vault SET applied_seq = 0",
+    "LOCK TABLE console.gateway_vault IN ACCESS EXCLUSIVE MODE",
     "UPDATE console.migration SET checksum = ''",
     "GRANT opsdeck_admin TO CURRENT_USER",
     # What the functions that run as the owner are asked for is checked.
@@ -173,7 +187,13 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
     with login(business, "opsdeck_operator") as dsn:
         async with console(dsn, VaultPlace(tmp_path, key_text=f"k1 {'0' * 64}")) as source:
             assert (await source.control.read()).can_write
-            for operation in (RevokeKeys((42,)), SuspendCustomer(CUSTOMER)):
+            for operation in (
+                CreateKey(CUSTOMER, KeyService.SEAL, MADE_FOR, source.issuer),
+                RotateKey(42, timedelta(days=1), source.issuer),
+                RevokeKeys((42,)),
+                UndoRevocation((42,)),
+                SuspendCustomer(CUSTOMER),
+            ):
                 receipt = await source.perform(operation, "leaked")
                 assert receipt.done, receipt
             runs = [await source.run_job(job) for job in JOBS]
@@ -187,7 +207,7 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
         refused(dsn, *NOT_THE_RECORD_NOR_THE_SCHEMA, *SECRETS, "UPDATE console.metering SET retention = '1 hour'")
     async with console(business) as source:
         found = await verify(source.database)
-    assert (found.sound, found.rows) == (True, 3 + len(JOBS))
+    assert (found.sound, found.rows) == (True, 6 + len(JOBS))
 
 
 async def test_an_admin_sets_the_rules_and_changes_neither_the_record_nor_the_schema(business: str) -> None:

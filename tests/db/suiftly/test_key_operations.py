@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from db.audit import Actor, Audit
 from db.database import Database
 from db.jobs.runner import run_job
-from db.operations import Operation, Outcome, Receipt, perform
+from db.operations import Operation, Outcome
 from db.suiftly import at_rest
 from db.suiftly.api_secret import NOT_SET, ApiSecret
 from db.suiftly.attention import attention
@@ -22,46 +21,30 @@ from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
 from db.suiftly.key_format import Service, decode, encode, fingerprint, sha256_hex
 from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.keys import Keys
-from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
-from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, add_service
-
-ANN = Actor("ann", "198.51.100.7")
-REASON = "asked for by mail"
-SECRET = bytes(range(32))
-ISSUER = Issuer(ApiSecret(SECRET), 20)
-OPEN = KeyMetadata(0, "mainnet", "open", None, 1)
-DAY = timedelta(days=1)
+from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_key
+from tests.db.suiftly.key_shop import (
+    ANN,
+    DAY,
+    ISSUER,
+    OPEN,
+    REASON,
+    SECRET,
+    do,
+    end_now,
+    new_key,
+    open_shop,
+    rotated,
+    run,
+    shown,
+    states,
+)
 
 
 @pytest.fixture
 def shop(dsn: str) -> str:
-    for customer in (CUSTOMER, OTHER_CUSTOMER):
-        add_customer(dsn, customer)
-        add_service(dsn, customer, "seal")
-    return dsn
-
-
-def run(dsn: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn) as connection:
-        cursor = connection.execute(statement, values)  # pyright: ignore
-        return cursor.fetchall() if cursor.description else []
-
-
-def states(dsn: str) -> dict[int, bool]:
-    return dict(run(dsn, "SELECT api_key_fp, is_active FROM api_keys"))  # type: ignore[arg-type]
-
-
-async def do(database: Database, operation: Operation, actor: Actor = ANN) -> Receipt:
-    return await perform(database, operation, actor=actor, reason=REASON)
-
-
-async def shown(database: Database, operation: Operation) -> Any:
-    """The operation at the version that is previewed, and the preview."""
-    async with database.reading() as connection:
-        preview = await operation.preview(connection)
-    return operation.at_version(preview.version), preview
+    return open_shop(dsn)
 
 
 def drawn(*ivs: int) -> Callable[[bytes, Service, int, KeyMetadata], str]:
@@ -72,10 +55,6 @@ def drawn(*ivs: int) -> Callable[[bytes, Service, int, KeyMetadata], str]:
         return encode(secret, service, customer, metadata, next(left).to_bytes(4))
 
     return make
-
-
-def new_key(customer: int = CUSTOMER, issuer: Issuer = ISSUER) -> CreateKey:
-    return CreateKey(customer, Service.SEAL, OPEN, issuer)
 
 
 async def test_a_new_key_is_handed_over_once_and_stands_nowhere_in_the_clear(database: Database, shop: str) -> None:
@@ -181,22 +160,6 @@ async def test_what_changed_under_the_question_is_stale(database: Database, shop
     run(shop, "UPDATE api_keys SET metadata = metadata || '{\"proc_group\": 2}'")
     assert (await do(database, rotate)).outcome is Outcome.STALE
     assert len(states(shop)) == 1
-
-
-async def rotated(database: Database, dsn: str, overlap: timedelta = DAY) -> tuple[int, int]:
-    """Fingerprints of a key that was rotated and of the new one."""
-    created = await do(database, new_key())
-    (old,) = states(dsn)
-    receipt = await do(database, RotateKey(old, overlap, ISSUER))
-    assert receipt.done, receipt.message
-    assert receipt.issued != created.issued
-    new = fingerprint(receipt.issued.get_secret_value()) if receipt.issued else 0
-    return old, new
-
-
-async def end_now(database: Database, dsn: str) -> str | None:
-    run(dsn, "UPDATE console.key_end SET ends_at = now() - interval '1 second'")
-    return (await run_job(database, EndRotatedKeys(), actor=Actor("cron", None))).message
 
 
 async def test_a_rotated_key_is_served_until_its_end_and_then_revoked_by_the_job(database: Database, shop: str) -> None:
