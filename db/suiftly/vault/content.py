@@ -38,7 +38,8 @@ class Content:
 
     def text(self) -> bytes:
         """What is encrypted: canonical, so that equal content has equal text."""
-        return canonical({"customers": self.customers, "vault": self.vault})
+        with _uncollected():
+            return canonical({"customers": self.customers, "vault": self.vault})
 
 
 @contextmanager
@@ -94,7 +95,7 @@ _ENCRYPTION: LiteralString = """
 
 _DEAD: LiteralString = """
     SELECT api_key_fp FROM api_keys
-    WHERE api_key_fp = ANY(%s) AND (NOT is_active OR revoked_at IS NOT NULL) LIMIT 1
+    WHERE api_key_fp = ANY(%s::bigint[]) AND (NOT is_active OR revoked_at IS NOT NULL) LIMIT 1
 """
 _RETIRED: LiteralString = "SELECT customer_id, key_id FROM customer_encryption_keys WHERE status <> 'active'"
 
@@ -165,7 +166,9 @@ async def refuse_revoked(database: Database, content: Content) -> None:
     """Looks at the tables once more, as they are now. Raises RevokedInside when a key in the content is dead."""
     async with database.reading(_STATEMENT_S) as connection:
         if content.vault == "ma":
-            cursor = await connection.execute(_DEAD, (list(fingerprints(content.customers)),))
+            # As text: the driver takes three times as long over a list of 300,000 numbers.
+            keys = "{" + ",".join(map(str, fingerprints(content.customers))) + "}"
+            cursor = await connection.execute(_DEAD, (keys,))
             if (row := await cursor.fetchone()) is not None:
                 raise RevokedInside(f"key {format_fingerprint(row[0])} would be inside, but it is revoked")
             return

@@ -61,10 +61,9 @@ class VaultDiff:
 
 def differences(before: Customers, after: Customers) -> Iterator[Change]:
     """All that differs, ordered by customer id."""
-    for name in sorted(before.keys() | after.keys(), key=int):
-        old, new = before.get(name), after.get(name)
-        if old != new:
-            yield from _of_customer(int(name), old, new)
+    differ = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    for name in sorted(differ, key=int):
+        yield from _of_customer(int(name), before.get(name), after.get(name))
 
 
 def _of_customer(customer_id: int, old: dict[str, Any] | None, new: dict[str, Any] | None) -> Iterator[Change]:
