@@ -6,6 +6,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from db.suiftly.simulation.backfill import backfill
+from db.suiftly.simulation.charted import write_rollups
 from db.suiftly.simulation.history import write_history
 from db.suiftly.simulation.population import ExampleKey, populate
 
@@ -28,6 +29,7 @@ async def invent_business(dsn: str, *, customers: int, rate: float, seed: int) -
         history = await write_history(connection, now, seed, log_minutes=_LOG_MINUTES)
         # What came before is usage without a log.
         await connection.execute("UPDATE console.metering SET log_complete_from = %s", (history.end,))
+        await write_rollups(connection, history.end)
         await backfill(connection, _LOG_MINUTES, rate, seed, now)
     # The planner knows nothing of tables filled a moment ago.
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:

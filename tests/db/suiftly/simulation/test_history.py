@@ -9,7 +9,9 @@ from psycopg.rows import TupleRow
 
 from db.database import Database
 from db.errors import Refused
+from db.suiftly.latency import SLOTS
 from db.suiftly.simulation import History, backfill, log_begin, populate, write_history
+from db.suiftly.simulation.charted import write_rollups
 from tests.db.suiftly.books import calculate
 
 NOW = datetime(2026, 6, 3, 9, 30, 20, tzinfo=UTC)
@@ -229,3 +231,42 @@ async def test_refused_without_the_marker(connection: psycopg.AsyncConnection[Tu
             await attempt
     assert await fetch(connection, "SELECT count(*) FROM usage_records") == [(0,)]
     assert await fetch(connection, "SELECT count(*) FROM haproxy_raw_logs") == [(0,)]
+
+
+async def test_the_charts_of_the_time_before_the_log_add_up_to_its_usage(
+    connection: psycopg.AsyncConnection[TupleRow], history: History
+) -> None:
+    await write_rollups(connection, history.end)
+    slots = " + ".join(f"coalesce(sum({slot}), 0)" for slot in SLOTS)
+    served = "coalesce(sum(requests) FILTER (WHERE traffic_type IN (1, 2) AND status_class = 2), 0)"
+    [(usage, sent)] = await fetch(
+        connection,
+        f"SELECT sum(request_count), sum(bytes_transferred) FROM usage_records WHERE window_start < '{history.end}'",
+    )
+    [(requests, slotted, *customers)] = await fetch(
+        connection,
+        f"""SELECT sum(guaranteed + burst + invalid + server_error), {slots}, sum(guaranteed + burst), sum(bytes),
+                   sum(requests), sum(client_errors + server_errors)
+            FROM console.traffic_customer_hour""",
+    )
+    assert requests == slotted
+    assert customers[:2] == [usage, sent]
+    for table in ("hour", "day"):
+        [fleet] = await fetch(
+            connection,
+            f"""SELECT {served}, sum(bytes), sum(requests), sum(requests) FILTER (WHERE status_class > 2), {slots}
+                FROM console.traffic_{table}""",
+        )
+        assert list(fleet) == [*customers, customers[2]]
+    [days] = await fetch(
+        connection,
+        "SELECT sum(requests), sum(client_errors + server_errors), sum(bytes) FROM console.traffic_customer_day",
+    )
+    assert list(days) == [customers[2], customers[3], sent]
+    since = history.end - timedelta(days=2)
+    sums = [
+        await fetch(connection, f"SELECT {served}, sum(bytes), sum(requests) FROM console.traffic_{table} {where}")
+        for table, where in (("minute", ""), ("hour", f"WHERE bucket >= '{since}'"))
+    ]
+    assert sums[0] == sums[1]
+    assert sums[0][0][0] > 0
