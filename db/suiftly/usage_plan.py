@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 from db.database import Connection
@@ -78,10 +78,15 @@ class Kept:
     minutes_from: datetime
     hours_from: datetime
     log_from: datetime
+    days_from: datetime  # the first day on which anything was rolled up
 
     @property
     def now(self) -> datetime:
         return self.rollups.now
+
+    def known_from(self, kept_from: datetime) -> datetime:
+        """Of rollups kept from then on. Of the time before the first day nothing is known, which is not zero."""
+        return max(kept_from, self.days_from)
 
 
 async def what_is_kept(connection: Connection) -> Kept:
@@ -90,7 +95,8 @@ async def what_is_kept(connection: Connection) -> Kept:
     row = await (
         await connection.execute(
             """SELECT date_trunc('hour', now() - minutes_kept, 'UTC'), date_trunc('hour', now() - hours_kept, 'UTC'),
-                      greatest(now() - retention, log_complete_from) FROM console.metering"""
+                      greatest(now() - retention, log_complete_from),
+                      coalesce((SELECT min(bucket) FROM console.traffic_day), now()) FROM console.metering"""
         )
     ).fetchone()
     assert row is not None  # noqa: S101 - the migration writes the row
@@ -139,7 +145,7 @@ def plan_for(question: UsageQuestion, kept: Kept, columns: int) -> Plan:
         window_of(question, kept.now, columns=columns, finest=HOUR),
         "rolled up by hour",
         HOUR,
-        kept.hours_from,
+        kept.known_from(kept.hours_from),
         live=True,
         parameters=parameters | kept.rollups.parameters(),
         now=(*counted, Count(_from_log(KNOWN_LIVE, condition), Sums.add_timed)),
@@ -197,7 +203,7 @@ def fleet_table(question: UsageQuestion, kept: Kept, columns: int) -> FleetTable
     finest = MINUTE if start >= kept.minutes_from else HOUR if start >= kept.hours_from else DAY
     window = window_of(question, kept.now, columns=columns, finest=finest)
     if window.step >= DAY:
-        return FleetTable("traffic_day", "day", DAY, datetime.min.replace(tzinfo=UTC), window)
+        return FleetTable("traffic_day", "day", DAY, kept.days_from, window)
     if window.step >= HOUR:
-        return FleetTable("traffic_hour", "hour", HOUR, kept.hours_from, window)
-    return FleetTable("traffic_minute", "minute", MINUTE, kept.minutes_from, window)
+        return FleetTable("traffic_hour", "hour", HOUR, kept.known_from(kept.hours_from), window)
+    return FleetTable("traffic_minute", "minute", MINUTE, kept.known_from(kept.minutes_from), window)

@@ -148,7 +148,7 @@ async def _top_customers(connection: Connection, question: UsageQuestion, kept: 
     condition, parameters = question.wanted.where()
     parameters |= {"before_days": floor(until, DAY) if days else until, **kept.rollups.parameters()}
     query = _customers(*(_BY_DAY if days else _BY_HOUR), condition)
-    known = days or window.before >= kept.hours_from
+    known = window.before >= (kept.days_from if days else kept.known_from(kept.hours_from))
     return await _biggest(connection, query, parameters, (TopBy.CUSTOMER, window, HOUR, limit), known=known)
 
 

@@ -119,6 +119,7 @@ async def test_sums_on_screen_are_the_sums_of_the_log(dsn: str, database: Databa
     add_customer(dsn, OTHER_CUSTOMER)
     now = datetime.now(UTC)
     rows = [invent(chance, now) for _ in range(500)]
+    rows[0]["timestamp"] = now - 70 * DAY  # so that something is known of every period before
     write(dsn, rows[:450])
     async with database.writing() as connection:
         await take_step(connection, RollUpTraffic())
@@ -187,7 +188,7 @@ def check_top(top: Top, by: TopBy, question: UsageQuestion, rows: list[Row]) -> 
 async def test_what_is_no_longer_kept_is_said_or_left_open(dsn: str, database: Database) -> None:
     now = datetime.now(UTC)
     add_customer(dsn, CUSTOMER)
-    for age in (400, 300, 100, 0):
+    for age in (800, 400, 300, 100, 0):
         add_request(dsn, timestamp=now - timedelta(days=age, minutes=1), repeat=age + 1)
     charts, ranking = Charts(database), Ranking(database)
     async with database.writing() as connection:
@@ -196,6 +197,8 @@ async def test_what_is_no_longer_kept_is_said_or_left_open(dsn: str, database: D
     assert (year.origin, year.total.requests) == ("rolled up by day", 301 + 101 + 1)
     assert year.before is not None
     assert year.before.requests == 401
+    two_years = await charts.usage(UsageQuestion(timedelta(days=790)), columns=110)
+    assert (two_years.total.requests, two_years.before) == (401 + 301 + 101 + 1, None)  # it begins 800 days ago
     two_months = await charts.usage(UsageQuestion(timedelta(days=60)), columns=200)
     assert two_months.before is None  # hours are kept for 90 days
     with pytest.raises(Refused, match="customers by hour are kept since"):
