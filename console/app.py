@@ -161,6 +161,7 @@ class OpsDeck(App[int]):
             control=vitals.control,
             rights=vitals.rights,
             others=vitals.others,
+            asked=vitals.asked,
             still_served=vitals.still_served,
             replica=vitals.replica,
         )

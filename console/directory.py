@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.places import Place
+from console.screens.approvals import ApprovalsScreen
 from console.screens.audit import AuditScreen
 from console.screens.base import DeckScreen
 from console.screens.customer import CustomerScreen
@@ -44,6 +45,7 @@ _ABOVE = (
     Entry("key", KeyScreen),
     Entry("groups", GroupsScreen, aliases=("g",)),
     Entry("saved", SavedScreen),
+    Entry("approvals", ApprovalsScreen, "What waits for a second person", ("ap",)),
 )
 
 TOP = {entry.kind: entry for entry in _TOP}

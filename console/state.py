@@ -21,6 +21,7 @@ class DeckState:
     control: SystemControl | None = None
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()  # who else has a console open
+    asked: int = 0  # requests of others that wait for a second person
     still_served: int = 0  # revoked keys that gateways still serve
     replica: str = ""  # what is wrong with it
     exporting: str = ""  # how far an export is
@@ -62,6 +63,8 @@ class DeckState:
         items: list[Item] = []
         if self.still_served:
             items.append(Item(f"▲ {self.still_served} revoked key(s) served", Tone.BAD))
+        if self.asked:
+            items.append(Item(f"{self.asked} to approve", Tone.NOTICE, 1))
         if self.replica:
             items.append(Item(f"▲ {self.replica}", Tone.BAD))
         if self.exporting:

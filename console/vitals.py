@@ -10,7 +10,7 @@ from db.source import Replica, Rights, Source, SystemControl, Visitor
 
 _PERIOD_S = 15.0
 
-_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, str]
+_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, int, str]
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Vitals:
     control: SystemControl | None = None
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()
+    asked: int = 0  # requests of others that wait for a second person
     still_served: int = 0
     replica: str = ""  # what is wrong with it
     _refresh: Refresh[_Read] = field(init=False)
@@ -39,16 +40,16 @@ class Vitals:
 
     async def _load(self) -> _Read:
         control, rights = await self.source.control.read(), await self.source.rights()
-        others = await self.source.others()
+        others, asked = await self.source.others(), await self.source.asked_of_me()
         try:
             replica = await self.source.replica()
             served = await self.source.traffic.still_served()
         except ReplicaUnavailable:
-            return control, rights, others, self.still_served, "replica lost"
-        return control, rights, others, served, _warning(replica) if replica is not None else ""
+            return control, rights, others, asked, self.still_served, "replica lost"
+        return control, rights, others, asked, served, _warning(replica) if replica is not None else ""
 
     def _show(self, read: _Read) -> None:
-        self.control, self.rights, self.others, self.still_served, self.replica = read
+        self.control, self.rights, self.others, self.asked, self.still_served, self.replica = read
         self.tell(self)
 
     def _fail(self, failure: Failure) -> None:

@@ -16,6 +16,7 @@ from db.audit import Actor, Audit, Entry
 from db.changes import notify
 from db.database import Connection, Database
 from db.errors import DatabaseError, Denied, Refused, Stale, TimedOut, Unavailable, Uncertain
+from db.second_person import NeedsSecondPerson, approver, ask, rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ class Operation(ABC):
         """What it touches: "key:2711124630", "customer:42"."""
 
     @property
+    def weight(self) -> int:
+        """How grave it is, for the rules of console.second_person: over how many subjects at once, unless it says so.
+
+        0 never takes a second person.
+        """
+        return len(self.subjects)
+
+    @property
     @abstractmethod
     def shell(self) -> str:
         """The command that does the same, without the reason."""
@@ -69,6 +78,16 @@ class Operation(ABC):
     @abstractmethod
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
         """Locks, rechecks, changes. Raises Stale or Refused before changing anything."""
+
+
+def actions() -> frozenset[str]:
+    """The names of all operations there are."""
+    kinds, found = [Operation], set[str]()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found |= {kind.action} if hasattr(kind, "action") else set()
+    return frozenset(found)
 
 
 class Outcome(StrEnum):
@@ -126,6 +145,8 @@ async def perform(
     try:
         attempt = replace(attempt, reason=checked_reason(reason))
         return await attempt.carry_out(settle_s)
+    except NeedsSecondPerson:
+        return await attempt.ask()
     except DatabaseError as error:
         outcome = _OUTCOME_OF.get(type(error), Outcome.FAILED)
         return await attempt.record(outcome, f"{error}. Nothing was changed.")
@@ -165,7 +186,14 @@ class _Attempt:
         change: Change | None = None
         try:
             async with self.database.writing() as connection:
+                approved_by = await self.approved(connection)
                 change = await self.operation.apply(connection, self.actor, self.reason)
+                if approved_by is not None:
+                    change = replace(
+                        change,
+                        after=change.after | {"approval": {"by": approved_by}},
+                        message=f"{change.message}; approved by {approved_by}",
+                    )
                 await audit.write(connection, self.entry("done", change.message, change))
                 await notify(connection, self.operation.topic)
                 try:
@@ -178,6 +206,38 @@ class _Attempt:
         else:
             receipt = await self.read_back()
         return replace(receipt, issued=change.issued) if change and receipt.done else receipt
+
+    async def approved(self, connection: Connection) -> str | None:
+        """Who approved it, where it takes a second person. Raises NeedsSecondPerson, or Refused if it is in vain."""
+        operation = self.operation
+        rule = await rule_of(connection, operation.action)
+        if rule is None or operation.weight <= rule.above:
+            return None
+        await operation.preview(connection)
+        return await approver(connection, operation.shell, self.actor, self.operation_id)
+
+    async def ask(self) -> Receipt:
+        """Asks for a second person instead of doing it; that is on record as a try that was refused."""
+        operation = self.operation
+        try:
+            async with self.database.writing() as connection:
+                asked = await ask(
+                    connection,
+                    self.actor,
+                    action=operation.action,
+                    command=operation.shell,
+                    subjects=operation.subjects,
+                    reason=self.reason,
+                )
+                message = (
+                    f"It takes a second person, who is asked now: opsdeck approvals approve {asked}. "
+                    "Once that is approved, do it again. Nothing was changed."
+                )
+                await audit.write(connection, self.entry(Outcome.REFUSED.value, message))
+                await notify(connection, "approvals")
+        except DatabaseError as error:
+            message = f"It takes a second person, who could not be asked: {error}. Nothing was changed."
+        return self.receipt(Outcome.REFUSED, message)
 
     async def record(self, outcome: Outcome, message: str) -> Receipt:
         """Puts a try that changed nothing on record too."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Container
 from time import monotonic
 
+from db.approvals import Approval, Approvals, Approve, Reject, RequireSecondPerson, announced
 from db.audit import Actor, Audit, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
 from db.chain.values import EVM_ADDRESS, is_evm_address, looks_like_digest
@@ -11,11 +12,12 @@ from db.database import Database
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
-from db.operations import Operation, Outcome, Preview, Receipt, checked_reason, perform
+from db.operations import Operation, Outcome, Preview, Receipt, actions, checked_reason, perform
 from db.page import Page
 from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
 from db.rights import Rights, rights
+from db.second_person import Rule
 from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
@@ -120,6 +122,8 @@ __all__ = [
     "AdoptPrices",
     "ApiKey",
     "ApiSecret",
+    "Approval",
+    "Approve",
     "Attention",
     "AuditRow",
     "AuditSearch",
@@ -181,15 +185,18 @@ __all__ = [
     "PriceBook",
     "PriceBookError",
     "Receipt",
+    "Reject",
     "Replica",
     "RequestFilter",
     "RequestRow",
+    "RequireSecondPerson",
     "ResumeCustomer",
     "RetryBill",
     "RevealAddress",
     "RevokeKeys",
     "Rights",
     "RotateKey",
+    "Rule",
     "SimulationProgress",
     "Source",
     "Spending",
@@ -213,6 +220,7 @@ __all__ = [
     "Verification",
     "Visitor",
     "accepting_loss",
+    "actions",
     "as_record",
     "begins_like_key",
     "checked_reason",
@@ -278,6 +286,7 @@ class Source:
         self.presence = Presence()
         self.prices = prices or load_prices()
         self._secret = secret or ApiSecret()
+        self.approvals = Approvals(database)
         self.audit = Audit(database)
         self.billing = Billing(database)
         self.breakdown = Breakdown(database)
@@ -326,6 +335,11 @@ class Source:
         async with self.database.reading() as connection:
             return await rights(connection)
 
+    async def asked_of_me(self) -> int:
+        """How many requests of other people wait for a second person."""
+        waiting = await self.approvals.page(open_only=True)
+        return sum(one.state == "asked" and one.asked_by != self.actor.os_user for one in waiting)
+
     async def others(self) -> tuple[Visitor, ...]:
         """Who else has a console open on this database."""
         async with self.database.reading() as connection:
@@ -338,7 +352,7 @@ class Source:
     async def preview(self, operation: Operation) -> Preview:
         """What the operation would do now. Raises Refused when it cannot be carried out."""
         async with self.database.reading() as connection:
-            return await operation.preview(connection)
+            return await announced(connection, operation, await operation.preview(connection))
 
     async def perform(self, operation: Operation, reason: str) -> Receipt:
         """Carries it out as this operator. Always returns a receipt."""

@@ -4,6 +4,7 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import NoReturn
 
 from console.cli import (
+    approvals,
     audit,
     billing,
     customers,
@@ -20,7 +21,22 @@ from console.cli import (
 )
 from console.settings import UsageError, has_password
 
-_GROUPS = (demo, customers, keys, tail, export, audit, usage, billing, jobs, vault, doctor, migrate, simulate)
+_GROUPS = (
+    demo,
+    customers,
+    keys,
+    tail,
+    export,
+    audit,
+    approvals,
+    usage,
+    billing,
+    jobs,
+    vault,
+    doctor,
+    migrate,
+    simulate,
+)
 
 
 _DESCRIPTION = """The terminal operations console for Suiftly. Without a command it opens full screen."""

@@ -71,7 +71,9 @@ BEGIN
         ('console.vault_version',           '{}',                       'INSERT',                 NULL),
         ('console.vault_removed_key',       '{}',                       'INSERT',                 NULL),
         ('console.key_end',                 '{}',                       'INSERT, UPDATE, DELETE', NULL),
-        ('console.gateway_vault',           '{}',                       NULL,                     NULL)
+        ('console.gateway_vault',           '{}',                       NULL,                     NULL),
+        ('console.approval',                '{}',                       NULL,                     NULL),
+        ('console.second_person',           '{}',                       NULL,                     'INSERT, DELETE')
     LOOP
         relation := to_regclass(name);
         CONTINUE WHEN relation IS NULL;
@@ -94,6 +96,8 @@ BEGIN
     END LOOP;
     GRANT USAGE ON SCHEMA console TO opsdeck_reader, opsdeck_operator, opsdeck_admin;
     GRANT EXECUTE ON FUNCTION console.ensure_log_hour(timestamptz), console.drop_log_part(regclass),
-        console.compress_log_part(regclass), console.sweep_log_default(timestamptz), console.hold_gateway_reports()
+        console.compress_log_part(regclass), console.sweep_log_default(timestamptz), console.hold_gateway_reports(),
+        console.ask_approval(text, text, text[], text, text), console.decide_approval(uuid, text, text),
+        console.use_approval(text, text, uuid)
         TO opsdeck_operator, opsdeck_admin;
 END $$;

@@ -90,3 +90,22 @@ async def test_what_the_role_may_not_do_is_bound_to_no_key(business: str) -> Non
             await deck.until(lambda: "Revoke" in deck.footer, "it may")
     finally:
         query(business, f"DROP ROLE {role}")
+
+
+async def test_a_request_is_seen_and_approved_by_another(business: str) -> None:
+    query(business, "INSERT INTO console.second_person (action, told_apart_by) VALUES ('suspend-customer', 'login')")
+    query(
+        business,
+        "SELECT console.ask_approval('suspend-customer', %s, '{customer:7}', 'ann', 'unpaid')",
+        "opsdeck customers suspend 7",
+    )
+    async with console(business) as deck:
+        await deck.sees("1 to approve")
+        await deck.say(":", "approvals")
+        await deck.sees("opsdeck customers suspend 7", "unpaid")
+        await deck.press("ctrl+a")
+        await deck.sees("Approve what ann asks for", "ann says: unpaid")
+        await deck.type("looked at it")
+        await deck.press("enter", "tab", "enter")
+        await deck.sees("approved", "Approved: opsdeck customers suspend 7")
+        await deck.sees_no("to approve")

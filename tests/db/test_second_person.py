@@ -1,0 +1,141 @@
+"""Acts that take two people, with two that log in to the database as themselves."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from db.audit import Actor
+from db.database import Database
+from db.errors import Refused
+from db.source import Approve, Outcome, Receipt, Reject, RequireSecondPerson, RevokeKeys, Rule, Source
+from tests.console.command import opsdeck
+from tests.db.seed import CUSTOMER, add_customer, add_key
+
+TWO = RevokeKeys((42, 43))
+RULE = Rule("revoke-keys", 1, 3600, "role")
+
+
+@dataclass
+class Team:
+    """Ann and bob are operators; the owner of the tables is the admin."""
+
+    ann: Source
+    bob: Source
+    owner: Source
+    dsn: str
+    dsns: dict[str, str]
+
+
+@pytest.fixture
+async def team(dsn: str) -> AsyncIterator[Team]:
+    add_customer(dsn, CUSTOMER)
+    for fingerprint in (42, 43, 44):
+        add_key(dsn, fingerprint, CUSTOMER)
+    dsns = {name: dsn.replace("postgres@", f"{name}_{conninfo_to_dict(dsn)['dbname']}@") for name in ("ann", "bob")}
+    users = [conninfo_to_dict(one)["user"] for one in dsns.values()]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for user in users:
+            connection.execute(f"CREATE ROLE {user} LOGIN IN ROLE opsdeck_operator")  # pyright: ignore
+    async with AsyncExitStack() as stack:
+        sources: list[Source] = []
+        for name, where in {**dsns, "owner": dsn}.items():
+            database = Database(where)
+            await database.open()
+            stack.push_async_callback(database.close)
+            sources.append(Source(database, Actor(name, None)))
+        yield Team(*sources, dsn=dsn, dsns=dsns)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for user in users:
+            connection.execute(f"DROP ROLE {user}")  # pyright: ignore
+
+
+async def asked(source: Source) -> Receipt:
+    receipt = await source.perform(TWO, "leaked")
+    assert receipt.outcome is Outcome.REFUSED
+    assert "opsdeck approvals approve" in receipt.message
+    return receipt
+
+
+async def test_one_asks_another_approves_the_first_carries_it_out_once(team: Team) -> None:
+    assert (await team.owner.perform(RequireSecondPerson("revoke-keys", RULE), "policy 7")).done
+    assert (await team.ann.perform(RevokeKeys((44,)), "one alone weighs less")).done
+    assert "takes a second person" in (await team.ann.preview(TWO)).consequences[-1]
+    assert not any("second" in line for line in (await team.ann.preview(RevokeKeys((42,)))).consequences)
+
+    await asked(team.ann)
+    await asked(team.ann)
+    [request] = await team.bob.approvals.page(open_only=True)
+    assert (request.state, request.command, request.asked_by, request.reason) == ("asked", TWO.shell, "ann", "leaked")
+
+    # Nobody approves their own, whoever they say they are.
+    for name in ("ann", "bob"):
+        own = await Source(team.ann.database, Actor(name, None)).perform(Approve(request.approval_id), "I say so")
+        assert "another database login" in own.message
+    assert (await team.bob.perform(Approve(request.approval_id), "seen the leak")).done
+    await asked(team.bob)  # what was approved is ann's to do
+
+    done = await team.ann.perform(TWO, "leaked")
+    assert done.done
+    assert done.message.endswith("; approved by bob")
+    assert (done.after or {})["approval"] == {"by": "bob"}
+    assert [one.state for one in await team.ann.approvals.page()] == ["asked", "used"]
+    with psycopg.connect(team.dsn) as owner:
+        owner.execute("UPDATE api_keys SET is_active = true, revoked_at = NULL, revoked_by = NULL")
+    await asked(team.ann)  # it served once
+
+    rows = (await team.owner.audit.page()).rows
+    told = [(row.action, row.os_user, row.outcome) for row in rows]
+    assert told.count(("approve", "bob", "done")) == 1
+    assert told.count(("approve", "ann", "refused")) == 1
+    assert told.count(("revoke-keys", "ann", "refused")) == 3
+    assert (await team.owner.audit.verify()).sound
+
+
+async def test_what_is_rejected_expired_or_in_vain_lets_nobody_do_it(team: Team) -> None:
+    assert not (await team.ann.perform(RequireSecondPerson("revoke-keys", None), "no rule, no wait")).done
+    await team.owner.perform(RequireSecondPerson("revoke-keys", RULE), "policy 7")
+    await asked(team.ann)
+    [request] = await team.ann.approvals.page(open_only=True)
+    assert (await team.bob.perform(Reject(request.approval_id), "wrong keys")).done
+    late = await team.bob.perform(Approve(request.approval_id), "second thoughts")
+    assert "rejected already, by bob" in late.message
+    await asked(team.ann)
+    [request] = await team.ann.approvals.page(open_only=True)
+    assert (await team.bob.perform(Approve(request.approval_id), "all right")).done
+    with psycopg.connect(team.dsn) as owner:
+        owner.execute("UPDATE console.approval SET expires_at = now() WHERE verdict = 'approved'")
+    await asked(team.ann)
+    with pytest.raises(Refused, match="expired"):
+        await team.bob.preview(Approve(request.approval_id))
+    in_vain = await team.ann.perform(RevokeKeys((42, 999)), "leaked")
+    assert "no key with fingerprint" in in_vain.message
+    assert len(await team.ann.approvals.page(open_only=True)) == 1
+    with psycopg.connect(team.dsns["ann"]) as connection:
+        for forged in (
+            "UPDATE console.approval SET verdict = 'approved', decided_by = 'bob'",
+            "DELETE FROM console.second_person",
+            "UPDATE console.second_person SET above = 1000",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(forged)  # pyright: ignore
+
+
+async def test_the_same_in_the_shell_of_a_team_that_shares_one_login(team: Team) -> None:
+    dsn = team.dsn
+    because = ("--reason", "policy 7", "--yes")
+    assert "there is no action 'revoke'" in opsdeck(dsn, "approvals", "require", "revoke", *because).complained(2)
+    require = ("approvals", "require", "suspend-customer", "--expires", "10m", "--told-apart-by", "login")
+    assert "within 10 min" in opsdeck(dsn, *require, *because).out
+    suspend = ("customers", "suspend", str(CUSTOMER), *because)
+    assert opsdeck(dsn, *suspend, SUDO_USER="ann").code == 1
+    request = opsdeck(dsn, "approvals", "list", "--json").json["requests"][0]["approval_id"]
+    approve = ("approvals", "approve", request, *because)
+    assert "takes another person" in opsdeck(dsn, *approve, SUDO_USER="ann").err
+    assert opsdeck(dsn, *approve, SUDO_USER="bob").code == 0
+    done = opsdeck(dsn, *suspend, SUDO_USER="ann")
+    assert (done.code, "approved by bob" in done.out) == (0, True)
+    assert opsdeck(dsn, "approvals", "waive", "suspend-customer", *because).code == 0
