@@ -19,6 +19,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any, cast
 
+from tests.console.forked import run_forked
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "console")
 NO_CONFIGURATION = "/nonexistent/opsdeck.toml"
@@ -65,21 +67,11 @@ def environment(dsn: str | None = None, **more: str) -> dict[str, str]:
 
 
 def opsdeck(dsn: str | None, *arguments: str, stdin: str = "", **more: str) -> Result:
-    """Runs the command to its end; `more` is environment. Standard input is a pipe, never a terminal."""
+    """Runs the command to its end; `more` is environment. Its standard streams are files, never a terminal."""
     began = monotonic()
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment(dsn, **more),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Result(done.returncode, done.stdout, done.stderr, monotonic() - began)
+    code, out, err = run_forked(arguments, environment(dsn, **more), stdin, timeout_s=60)
+    assert "Traceback" not in err, err
+    return Result(code, out, err, monotonic() - began)
 
 
 def all_of(dsn: str | None, commands: Sequence[Sequence[str]], **more: str) -> list[Result]:

@@ -208,9 +208,10 @@ def test_a_reader_that_leaves_ends_the_command_cleanly(business: str) -> None:
 
 def test_a_terminal_without_unicode_still_gets_its_rows(business: str) -> None:
     add_request(business, repeat=3)
-    result = opsdeck(business, "tail", "--no-follow", PYTHONIOENCODING="ascii")
-    assert (result.code, result.err) == (0, "")
-    assert "?3" in result.out
+    with running(business, "tail", "--no-follow", PYTHONIOENCODING="ascii") as tail:
+        assert tail.end() == 0
+    assert tail.err == []
+    assert "?3" in tail.lines[0]
 
 
 def test_the_folder_one_stands_in_is_never_imported(business: str, tmp_path: Path) -> None:
