@@ -26,7 +26,11 @@ async def _open_console(settings: Settings) -> int:
     await database.open()
     try:
         await _check_schema(database)
-        return await OpsDeck(open_source(settings, database), settings).run_until_quit()
+        source = open_source(settings, database)
+        try:
+            return await OpsDeck(source, settings).run_until_quit()
+        finally:
+            await source.close()
     finally:
         await database.close()
 

@@ -42,6 +42,7 @@ from db.suiftly.codes import event as _event
 from db.suiftly.control import Control, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
+from db.suiftly.escrow import EscrowChain
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
@@ -50,6 +51,7 @@ from db.suiftly.health import Check, State, health
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
+from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.key_format import (
     DecodedKey,
     begins_like_key,
@@ -146,6 +148,7 @@ __all__ = [
     "CustomerSearch",
     "DecodedKey",
     "Difference",
+    "EscrowChain",
     "EscrowEntry",
     "Explanation",
     "Export",
@@ -280,11 +283,14 @@ class Source:
         prices: PriceBook | None = None,
         secret: ApiSecret | None = None,
         vault: VaultPlace | None = None,
+        *,
+        chain: EscrowChain | None = None,
     ) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
         self.presence = Presence()
         self.prices = prices or load_prices()
+        self.chain = chain  # None: not configured
         self._secret = secret or ApiSecret()
         self.approvals = Approvals(database)
         self.audit = Audit(database)
@@ -302,6 +308,11 @@ class Source:
         self.spending = SpendingLimits(database, self.prices)
         self.traffic = Traffic(database)
         self.vaults = Vaults(database, self.prices, vault)
+
+    async def close(self) -> None:
+        """Leaves what was connected besides the database."""
+        if self.chain is not None:
+            await self.chain.reader.close()
 
     async def knows(self, kind: str, subject: str) -> bool:
         """Whether there is a customer or a key of that number; a search always has somewhere to go."""
@@ -369,6 +380,8 @@ class Source:
         job = priced(job, self.prices)
         if isinstance(job, GenerateVault):
             job = job.placed(await self.vaults.place(), self.prices)
+        if isinstance(job, SyncChain):
+            job = SyncChain(self.chain)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
     async def run_due_jobs(self, *, without: Container[str] = ()) -> list[JobRun]:
@@ -376,6 +389,8 @@ class Source:
         due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
         if (await self.vaults.place()).directory is None:
             due = [name for name in due if name not in _VAULT_JOBS]
+        if self.chain is None:
+            due = [name for name in due if name != SyncChain.name]
         return [await self.run_job(job) for job in JOBS if job.name in due]
 
     async def publish_access(self, reason: str) -> JobRun:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from console.api_secret import api_secret
-from console.settings import Settings, UsageError, configuration_path, load_settings
+from console.settings import ChainTable, Settings, UsageError, configuration_path, load_settings
+from db.chain.reader import ChainReader
+from db.chain.values import parse_object_id
 from db.database import Database, Limits
-from db.source import PriceBookError, Source, VaultPlace, load_prices
+from db.source import EscrowChain, PriceBookError, Source, VaultPlace, load_prices
 
 Subparsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
 OpenConsole = Callable[[Settings], Awaitable[int]]
@@ -44,7 +46,16 @@ def open_source(settings: Settings, database: Database) -> Source:
     vault = settings.vault
     keys = None if vault.keys is None else vault.keys.get_secret_value()
     place = VaultPlace(vault.directory, vault.key_file, keys, vault.loss_percent)
-    return Source(database, prices=prices, secret=api_secret(settings), vault=place)
+    return Source(
+        database, prices=prices, secret=api_secret(settings), vault=place, chain=_chain(settings.profile.chain)
+    )
+
+
+def _chain(table: ChainTable | None) -> EscrowChain | None:
+    if table is None:
+        return None
+    packages = tuple(parse_object_id(package) for package in table.packages)
+    return EscrowChain(ChainReader(table.config()), packages, table.start_checkpoint)
 
 
 def own_command(*arguments: str) -> list[str]:
@@ -91,4 +102,8 @@ class Context:
     @asynccontextmanager
     async def source(self) -> AsyncGenerator[Source]:
         async with self.database() as database:
-            yield open_source(self.settings(), database)
+            source = open_source(self.settings(), database)
+            try:
+                yield source
+            finally:
+                await source.close()

@@ -70,6 +70,8 @@ BEGIN
         ('console.billing_blocked',         '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.vault_version',           '{}',                       'INSERT',                 NULL),
         ('console.vault_removed_key',       '{}',                       'INSERT',                 NULL),
+        ('console.chain_event',             '{}',                       'INSERT, UPDATE',         NULL),
+        ('console.chain_cursor',            '{}',                       'INSERT, UPDATE',         NULL),
         ('console.key_end',                 '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.gateway_vault',           '{}',                       NULL,                     NULL),
         ('console.approval',                '{}',                       NULL,                     NULL),

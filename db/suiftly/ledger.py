@@ -94,7 +94,7 @@ _STANDING: LiteralString = """
     SELECT coalesce((SELECT sum(amount_usd_cents) FROM ledger_entries WHERE customer_id = c.customer_id), 0)::bigint
                AS ledger_cents,
            c.current_balance_usd_cents AS balance_cents,
-           (SELECT CASE WHEN bool_and(asset_type IS NULL OR asset_type LIKE '%%::usdc::USDC')
+           (SELECT CASE WHEN bool_and(asset_type IS NULL OR asset_type = 'USDC' OR asset_type LIKE '%%::usdc::USDC')
                         THEN sum(CASE WHEN tx_type IN ('deposit', 'credit') THEN amount ELSE -amount END) END
             FROM escrow_transactions WHERE customer_id = c.customer_id) AS escrow_usd
     FROM customers c WHERE c.customer_id = %(customer)s

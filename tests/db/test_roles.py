@@ -15,6 +15,10 @@ from psycopg.types.json import Jsonb
 
 from db.audit import Actor
 from db.audit_chain import verify
+from db.chain.reader import ChainReader
+from db.chain.simulated.ledger import Ledger
+from db.chain.simulated.node import Node, serving
+from db.chain.values import ObjectId
 from db.database import Database
 from db.migrate import ROLES, migrate, missing_roles
 from db.source import (
@@ -22,6 +26,7 @@ from db.source import (
     ApiSecret,
     CreateKey,
     CustomerSearch,
+    EscrowChain,
     KeyMetadata,
     KeySearch,
     KeyService,
@@ -32,6 +37,7 @@ from db.source import (
     UndoRevocation,
     VaultPlace,
 )
+from tests.db.chain.world import ACCOUNT, PACKAGE, USER, event, quick
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request, add_service
 
 ANN = Actor("ann", None)
@@ -65,10 +71,12 @@ def business(dsn: str) -> str:
 
 
 @asynccontextmanager
-async def console(dsn: str, vault: VaultPlace | None = None) -> AsyncIterator[Source]:
+async def console(dsn: str, vault: VaultPlace | None = None, chain: EscrowChain | None = None) -> AsyncIterator[Source]:
     database = Database(dsn)
     await database.open()
-    yield Source(database, ANN, secret=ApiSecret(bytes(32)), vault=vault)
+    source = Source(database, ANN, secret=ApiSecret(bytes(32)), vault=vault, chain=chain)
+    yield source
+    await source.close()
     await database.close()
 
 
@@ -184,8 +192,16 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
     with psycopg.connect(business) as owner:
         owner.execute("SELECT console.ensure_log_partitions(%s, %s)", (old, old + timedelta(minutes=1)))
     add_request(business, timestamp=old)
+    with psycopg.connect(business) as owner:
+        owner.execute("UPDATE customers SET escrow_contract_id = %s", (ACCOUNT,))
+    ledger = Ledger()
+    ledger.commit(USER, [event("DepositEvent", account_id=ACCOUNT, amount=5)])
+    vault = VaultPlace(tmp_path, key_text=f"k1 {'0' * 64}")
     with login(business, "opsdeck_operator") as dsn:
-        async with console(dsn, VaultPlace(tmp_path, key_text=f"k1 {'0' * 64}")) as source:
+        async with (
+            serving(Node(ledger)) as port,
+            console(dsn, vault, EscrowChain(ChainReader(quick(port)), (ObjectId(PACKAGE),))) as source,
+        ):
             assert (await source.control.read()).can_write
             for operation in (
                 CreateKey(CUSTOMER, KeyService.SEAL, MADE_FOR, source.issuer),
@@ -201,6 +217,7 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
             expected = [(job.name, "failed" if job.name == owners else "succeeded") for job in JOBS]
             assert [(run.job, run.outcome) for run in runs] == expected
             assert [version.seq for version in await source.vaults.versions()] == [1]
+            assert {run.job: run.counts for run in runs}["sync-chain"]["mirrored"] == 1
             kept = {run.job: run.counts for run in runs}["maintain-partitions"]
             assert kept["dropped"] == 1, "an hour that is counted and over"
             assert {row.db_role for row in (await source.audit.page()).rows} == {conninfo_to_dict(dsn)["user"]}

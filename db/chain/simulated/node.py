@@ -47,6 +47,7 @@ class Faults:
     no_event_queries: bool = False  # as nodes older than 1.76
     hidden: set[Digest] = field(default_factory=set[Digest])  # transactions it says it does not have
     spoil: Callable[[proto.Event], None] | None = None  # changes events on their way out
+    before: Callable[[str], None] | None = None  # told the method of each request
 
 
 class Node:
@@ -89,6 +90,8 @@ class Node:
 
     async def _gate(self, name: str, stream: Stream[Any, Any]) -> None:
         self.calls.append(name)
+        if self.faults.before is not None:
+            self.faults.before(name)
         self.headers = {str(key): str(value) for key, value in dict(stream.metadata or {}).items()}
         await asyncio.sleep(self.faults.delay_s)
         if self.faults.answers:

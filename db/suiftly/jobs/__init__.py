@@ -11,6 +11,7 @@ from db.suiftly.jobs.maintain_partitions import MaintainPartitions
 from db.suiftly.jobs.monthly_reset import MonthlyReset
 from db.suiftly.jobs.priced_job import PricedJob
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
+from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.pricing import PriceBook
 
 JOBS: tuple[Job, ...] = (
@@ -21,6 +22,7 @@ JOBS: tuple[Job, ...] = (
     AggregateUsage(),
     RollUpTraffic(),
     MonthlyReset(),
+    SyncChain(),
     CalculateBills(),
     MaintainPartitions(),
     CleanUp(),

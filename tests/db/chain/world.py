@@ -29,7 +29,13 @@ def event(name: str, **fields: object) -> tuple[MoveType, dict[str, object]]:
 def quick(port: int, **changes: Any) -> ChainConfig:
     """A node of this machine, without the waiting that is for real ones."""
     config = ChainConfig(
-        Target("127.0.0.1", port), tls=False, timeout_s=5.0, attempts=3, requests_per_s=10_000.0, first_pause_s=0.001
+        Target("127.0.0.1", port),
+        tls=False,
+        timeout_s=5.0,
+        attempts=3,
+        requests_per_s=10_000.0,
+        first_pause_s=0.001,
+        breaker_failures=10_000,
     )
     return replace(config, **changes)
 
