@@ -60,6 +60,18 @@ class Approvals:
             await cursor.execute(query, (limit,))
             return tuple(await cursor.fetchall())
 
+    async def asked_of(self, actor: Actor) -> int:
+        """How many requests, other than this person's own, wait for a decision."""
+        async with self._database.reading() as connection:
+            cursor = await connection.execute(
+                """SELECT count(*) FROM console.approval
+                   WHERE verdict IS NULL AND expires_at > now() AND NOT CASE told_apart_by
+                         WHEN 'role' THEN asked_role = session_user ELSE asked_by = %s END""",
+                (actor.os_user,),
+            )
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
     async def rules(self) -> tuple[Rule, ...]:
         """What takes a second person here."""
         async with self._database.reading() as connection:

@@ -348,8 +348,7 @@ class Source:
 
     async def asked_of_me(self) -> int:
         """How many requests of other people wait for a second person."""
-        waiting = await self.approvals.page(open_only=True)
-        return sum(one.state == "asked" and one.asked_by != self.actor.os_user for one in waiting)
+        return await self.approvals.asked_of(self.actor)
 
     async def others(self) -> tuple[Visitor, ...]:
         """Who else has a console open on this database."""
