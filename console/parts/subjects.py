@@ -17,4 +17,4 @@ def place_of(subject: str) -> Place | None:
     kind, _, value = subject.partition(":")
     if kind in ("key", "customer") and value.isdecimal():
         return Place(kind, value)
-    return Place("jobs") if kind == "job" else None
+    return {"job": Place("jobs"), "approval": Place("approvals")}.get(kind)
