@@ -8,6 +8,7 @@ from console.places import Place
 from console.screens.approvals import ApprovalsScreen
 from console.screens.audit import AuditScreen
 from console.screens.base import DeckScreen
+from console.screens.control import ControlScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
 from console.screens.groups import GroupsScreen
@@ -37,6 +38,7 @@ _TOP = (
     Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
     Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
     Entry("usage", UsageScreen, "Charts of traffic, errors, latency and bytes; who uses most", ("u",)),
+    Entry("control", ControlScreen, "Flags, vault versions, how long the log is kept", ("co",)),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
     Entry("audit", AuditScreen, "Who did what, when and why; verify the chain", ("au",)),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from console.failures import Failure
 from console.refresh import Refresh
 from db.errors import ReplicaUnavailable
-from db.source import Replica, Rights, Source, SystemControl, Visitor
+from db.source import Replica, Rights, SetMaintenance, Source, SystemControl, Visitor
 
 _PERIOD_S = 15.0
 
@@ -39,7 +39,9 @@ class Vitals:
         self._refresh.wake()
 
     async def _load(self) -> _Read:
-        control, rights = await self.source.control.read(), await self.source.rights()
+        rights = await self.source.rights()
+        ends = not self.source.database.read_only and rights.may(SetMaintenance)
+        control = await (self.source.end_what_is_over() if ends else self.source.control.read())
         others, asked = await self.source.others(), await self.source.asked_of_me()
         try:
             replica = await self.source.replica()

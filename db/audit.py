@@ -120,6 +120,19 @@ async def about(connection: Connection, subjects: Sequence[str], *, limit: int =
     return tuple(await cursor.fetchall())
 
 
+async def last_that_set(connection: Connection, subject: str, field: str) -> AuditRow | None:
+    """The newest entry that says what `field` of the subject became; dry runs said it and did not do it."""
+    cursor = connection.cursor(row_factory=class_row(AuditRow))
+    await cursor.execute(
+        _SELECT
+        + """ WHERE subjects @> ARRAY[%(subject)s] AND outcome = 'done' AND after -> %(subject)s ? %(field)s
+                AND NOT coalesce((after #>> ARRAY[%(subject)s, 'dry_run'])::boolean, false)
+              ORDER BY seq DESC LIMIT 1""",
+        {"subject": subject, "field": field},
+    )
+    return await cursor.fetchone()
+
+
 class Audit:
     """Reads the record."""
 

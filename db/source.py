@@ -39,7 +39,8 @@ from db.suiftly.billing import (
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
-from db.suiftly.control import Control, SystemControl
+from db.suiftly.control import SET_BY as CONTROL_SET_BY
+from db.suiftly.control import Control, ControlField, LogKeeping, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow import EscrowChain
@@ -76,6 +77,7 @@ from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
+from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
@@ -109,6 +111,7 @@ from db.suiftly.vault.versions import Absence, Opened, Vaults, VaultVersion
 __all__ = [
     "AUDIT_SEARCH_HINT",
     "BILL_STATUSES",
+    "CONTROL_SET_BY",
     "EVM_ADDRESS",
     "JOBS",
     "RECENT_MINUTES",
@@ -119,6 +122,7 @@ __all__ = [
     "USAGE_DIMENSIONS",
     "USAGE_SPANS",
     "VAULTS",
+    "VAULT_JOBS",
     "Absence",
     "Actor",
     "AdoptPrices",
@@ -140,6 +144,7 @@ __all__ = [
     "CheckedBills",
     "CheckedHour",
     "Checkpoint",
+    "ControlField",
     "CreateKey",
     "Cursor",
     "Customer",
@@ -175,6 +180,7 @@ __all__ = [
     "KeyTraffic",
     "Latencies",
     "LedgerEntry",
+    "LogKeeping",
     "ManualCredit",
     "Measures",
     "MonthCount",
@@ -200,6 +206,7 @@ __all__ = [
     "Rights",
     "RotateKey",
     "Rule",
+    "SetMaintenance",
     "SimulationProgress",
     "Source",
     "Spending",
@@ -268,7 +275,8 @@ def service_name(code: int) -> str:
     return HEAD_2026.word(code)
 
 
-_VAULT_JOBS = frozenset(job.name for job in JOBS if isinstance(job, GenerateVault))
+VAULT_JOBS = {job.vault: job for job in JOBS if isinstance(job, GenerateVault)}
+"""What publishes each vault."""
 _PUBLISH_S = 60.0  # how long a publication waits for the end of another one
 _AGAIN_S = 0.3
 
@@ -355,6 +363,14 @@ class Source:
         async with self.database.reading() as connection:
             return await others(connection, self.presence)
 
+    async def end_what_is_over(self) -> SystemControl:
+        """Ends a maintenance whose time has passed while nobody was there; the flags as they are then."""
+        control = await self.control.read()
+        if not control.maintenance_is_over:
+            return control
+        await self.control.end_expired(self.actor)
+        return await self.control.read()
+
     async def replica(self) -> Replica | None:
         """How the replica stands; None without one. Raises ReplicaUnavailable when it does not answer."""
         return await replica_state(self.database)
@@ -376,6 +392,8 @@ class Source:
         self, job: Job, *, dry_run: bool = False, tell: Tell | None = None, explain: Explain | None = None
     ) -> JobRun:
         """Runs a job as this operator and returns the run as the record has it."""
+        if not dry_run:
+            await self.end_what_is_over()
         job = priced(job, self.prices)
         if isinstance(job, GenerateVault):
             job = job.placed(await self.vaults.place(), self.prices)
@@ -387,7 +405,7 @@ class Source:
         """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
         due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
         if (await self.vaults.place()).directory is None:
-            due = [name for name in due if name not in _VAULT_JOBS]
+            due = [name for name in due if name not in {job.name for job in VAULT_JOBS.values()}]
         if self.chain is None:
             due = [name for name in due if name != SyncChain.name]
         return [await self.run_job(job) for job in JOBS if job.name in due]

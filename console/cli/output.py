@@ -5,12 +5,12 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from db.moments import rfc3339
+from db.moments import rfc3339, span
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -18,6 +18,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
+    if isinstance(value, timedelta):
+        return span(value)
     if isinstance(value, (date, UUID, Decimal)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -26,7 +28,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
-    """Dataclasses become objects, times RFC 3339, decimals and ids text."""
+    """Dataclasses become objects, times RFC 3339, spans 2h, decimals and ids text."""
     return json.dumps(value, default=_plain, indent=indent, ensure_ascii=False)
 
 

@@ -3,6 +3,8 @@
 from console.places import Place
 from db.source import format_fingerprint
 
+_SCREENS = {"job": "jobs", "approval": "approvals", "control": "control", "vault": "control"}
+
 
 def subject_words(subject: str) -> str:
     """ "key:42" as "key 0x0000002a"; others as they are, with a space."""
@@ -17,4 +19,4 @@ def place_of(subject: str) -> Place | None:
     kind, _, value = subject.partition(":")
     if kind in ("key", "customer") and value.isdecimal():
         return Place(kind, value)
-    return {"job": Place("jobs"), "approval": Place("approvals")}.get(kind)
+    return Place(_SCREENS[kind]) if kind in _SCREENS else None

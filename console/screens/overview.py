@@ -118,7 +118,7 @@ class OverviewScreen(DeckScreen[Overview]):
         row = event.row
         if isinstance(row, TopCustomer):
             self.go("customer", str(row.customer_id))
-        elif isinstance(row, Attention) and ":" in row.subject:
+        elif isinstance(row, Attention):
             kind, _, subject = row.subject.partition(":")
             self.go(kind, subject)
 

@@ -73,6 +73,7 @@ BEGIN
         ('console.chain_event',             '{}',                       'INSERT, UPDATE',         NULL),
         ('console.chain_cursor',            '{}',                       'INSERT, UPDATE',         NULL),
         ('console.key_end',                 '{}',                       'INSERT, UPDATE, DELETE', NULL),
+        ('console.control_flag',            '{}',                       'UPDATE',                 NULL),
         ('console.gateway_vault',           '{}',                       NULL,                     NULL),
         ('console.approval',                '{}',                       NULL,                     NULL),
         ('console.second_person',           '{}',                       NULL,                     'INSERT, DELETE')

@@ -25,11 +25,13 @@ from db.source import (
     History,
     KeyTraffic,
     Latencies,
+    LogKeeping,
     Measures,
     Overview,
     RequestFilter,
     RequestRow,
     Source,
+    SystemControl,
     Top,
     TopBy,
     TopCustomer,
@@ -39,6 +41,7 @@ from db.source import (
     UsageQuestion,
 )
 from db.suiftly.breakdown import Breakdown
+from db.suiftly.control import Control
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys import Keys
 from db.suiftly.requests import Requests
@@ -85,8 +88,18 @@ VALUES ('00000000-0000-4000-8000-000000000001', '2026-03-14 14:55:00Z', 'revoke-
         '198.51.100.7', 'operator', 'found in a public repository', 'done', 'Revoked 0x7b3d10c4',
         '{"key:2067599556": {"is_active": true, "revoked_at": null}}',
         '{"key:2067599556": {"is_active": false, "revoked_at": "2026-03-14T14:55:00Z"}}'),
+       ('00000000-0000-4000-8000-000000000003', '2026-03-14 15:01:00Z', 'publish-vault', '{vault:ma}', 'ann', NULL,
+        'operator', '1 key removed', 'done', 'Published', NULL,
+        '{"vault:ma": {"version": "000000012-5d41402abc4b2a76"}}'),
        ('00000000-0000-4000-8000-000000000002', '2026-03-14 14:56:10Z', 'revoke-keys', '{key:2067599556}', 'bob',
         NULL, 'operator', 'same finding', 'refused', 'revoked already', NULL, NULL);
+UPDATE system_control SET ma_vault_version = '000000012-5d41402abc4b2a76', last_monthly_reset = '2026-03-01';
+INSERT INTO console.vault_version (vault, seq, path, sha256, key_id, customers, keys, built_at, published_at,
+                                   operation_id)
+SELECT 'ma', 10 + n, '/srv/vault/ma-' || 10 + n || '.enc', sha, '2026a', 9812 + n, 30007 - n,
+       at, at, gen_random_uuid()
+FROM (VALUES (1, repeat('c4ca4238a0b92382', 4), timestamptz '2026-03-14 13:01:00Z'),
+             (2, repeat('5d41402abc4b2a76', 4), '2026-03-14 15:01:00Z')) AS v (n, sha, at);
 """
 
 
@@ -351,6 +364,16 @@ class _Ranking(Ranking):
         return Top(by, window, rows, len(rows), 5_810_000, from_log=False)
 
 
+class _Control(Control):
+    async def keeping(self) -> LogKeeping:
+        """The same on every server."""
+        hour = timedelta(hours=1)
+        return LogKeeping(48 * hour, 6 * hour, True, 49, 0, 0, NOW - 48 * hour, NOW + hour)
+
+    async def read(self) -> SystemControl:
+        return replace(await super().read(), now=NOW)
+
+
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
 
@@ -358,6 +381,7 @@ class FrozenSource(Source):
         super().__init__(database, Actor("ann", None))
         self.breakdown = _Breakdown(database)
         self.charts = _Charts(database)
+        self.control = _Control(database)
         self.customers = _Customers(database)
         self.keys = _Keys(database)
         self.ranking = _Ranking(database)

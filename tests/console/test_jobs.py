@@ -11,8 +11,10 @@ async def test_a_dry_run_says_what_it_would_do_and_a_run_does_it(business: str) 
     metered = "SELECT coalesce(sum(request_count), 0)::int FROM usage_records"
     before = query(business, metered)[0][0]
     async with console(business) as deck:
-        await deck.press("6")
+        await deck.say(":", "jobs")
         await deck.sees("aggregate-usage", "never run", "No job was run yet.")
+        while "› aggregate-usage" not in deck.text:
+            await deck.press("down")
         await deck.press("ctrl+e")
         await deck.sees("(dry run) would count 3 rows")
         assert query(business, metered)[0][0] == before
@@ -27,7 +29,7 @@ async def test_a_dry_run_says_what_it_would_do_and_a_run_does_it(business: str) 
 
 async def test_asking_a_job_to_stop_that_does_not_run_says_so(business: str) -> None:
     async with console(business) as deck:
-        await deck.press("6")
+        await deck.say(":", "jobs")
         await deck.sees("never run")
         await deck.press("ctrl+x")
         await deck.sees("It is not running.")
@@ -35,7 +37,7 @@ async def test_asking_a_job_to_stop_that_does_not_run_says_so(business: str) -> 
 
 async def test_a_read_only_console_cannot_run_a_job(business: str) -> None:
     async with console(business, read_only=True) as deck:
-        await deck.press("6")
+        await deck.say(":", "jobs")
         await deck.sees("aggregate-usage", "read-only")
         assert "Dry run" not in deck.footer
         await deck.press("ctrl+r")

@@ -53,13 +53,14 @@ SCREENS = (
     ("key", f"key {BUSY_KEY}", "48,213"),
     ("key-revoked", f"key {OLD_KEY}", "same finding"),
     ("audit", "audit", "same finding"),
+    ("control", "control", "000000011-"),
     ("groups", "groups customer 1h !class:burst status:2xx,4xx,5xx", "48,213"),
     ("requests", "requests", "backend 504"),
     ("usage", "usage", "bytes, in 15 min   · sent"),
     ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
-SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit")
+SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "control")
 
 
 async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:

@@ -1,0 +1,110 @@
+"""The control screen: a flag with its end, and what differs between versions of a vault."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from console.settings import Profile, Settings
+from db.database import Database
+from tests.console.command import all_of
+from tests.console.screens import Operator, WatchedDeck, console, operator_at, query
+from tests.db.suiftly.jobs.publishing import Press, business, press, revoke
+
+SURE = ("--reason", "moving house", "--yes")
+
+
+async def confirm(deck: Operator) -> None:
+    await deck.sees("Cancel")
+    await deck.type("moving house")
+    await deck.press("tab", "tab", "enter")
+
+
+async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_who_and_why(dsn: str) -> None:
+    async with console(dsn) as deck:
+        await deck.say(":", "control")
+        await deck.sees("maintenance_mode", "off", "pauses new signups, nothing else", "log kept for", "No vault was")
+        await deck.press("ctrl+t")
+        await deck.paste("soon")
+        await deck.press("enter")
+        await deck.sees("'soon' is not an age")
+        await deck.press("ctrl+u")
+        await deck.paste("2h")
+        await deck.press("enter")
+        await deck.sees("Turn maintenance mode on", "gateways serve on")
+        await deck.press("escape")
+        await deck.sees("Nothing was changed")
+        assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(False,)]
+        await deck.press("ctrl+t", "2", "h", "enter")
+        await confirm(deck)
+        await deck.sees("on, until 2", "MAINTENANCE", ": moving house")
+        assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(True,)]
+        query(dsn, "UPDATE console.control_flag SET until = now()")
+        deck.app.vitals.wake()  # nobody turns it off: the console does, at its time
+        await deck.sees("it was set until 2")
+        await deck.sees_no("MAINTENANCE")
+        assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(False,)]
+    async with console(dsn, read_only=True) as deck:
+        await deck.say(":", "control")
+        await deck.sees("maintenance_mode")
+        assert "Maintenance" not in deck.footer
+
+
+@pytest.fixture
+async def vault(dsn: str, database: Database, tmp_path: Path) -> Press:
+    """Two versions, key 11 only in the first; 12 revoked since the second."""
+    business(dsn)
+    made = press(dsn, database, tmp_path)
+    await made.published()
+    revoke(dsn, 11)
+    await made.published()
+    revoke(dsn, 12)
+    return made
+
+
+async def test_versions_are_compared_checked_and_published(vault: Press) -> None:
+    settings = Settings("default", Profile(), SecretStr(vault.dsn), read_only=False)
+    async with operator_at(WatchedDeck(vault.source, settings)) as deck:
+        await deck.say(":", "control")
+        await deck.sees("000000002-", "000000001-", "nothing on record")
+        await deck.press("enter")
+        await deck.sees("1 key removed", "seal key 0x0000000b", "inside")
+        await deck.press("n")
+        await deck.sees("what would be published now: 1 key removed", "0x0000000c")
+        await deck.press("v")
+        await deck.sees("opens with key k1 and is what was published: 4 customers, 4 keys")
+        await deck.press("ctrl+g")
+        await deck.sees("000000003-")
+        await deck.press("home", "space", "down", "down", "space", "enter")
+        await deck.sees("2 keys removed", "0x0000000b", "0x0000000c")
+        await deck.press("tab", "enter")
+        await deck.sees("key 0x0000000b")
+        assert "key 0x0000000b" in deck.header
+        vault.directory.joinpath(vault.files()[0]).write_bytes(b"no vault")
+        await deck.press("escape", "shift+tab", "end", "v")
+        await deck.sees("is not a vault")
+
+
+def test_flags_are_shown_and_set_from_the_shell(dsn: str) -> None:
+    wrong = all_of(
+        dsn,
+        [
+            ("control", "set", "maintenance_mode", "maybe", *SURE),
+            ("control", "set", "ma_vault_version", "000000001-0", *SURE),
+            ("control", "set", "colour", "blue", *SURE),
+            ("control", "set", "maintenance_mode", "off", "--for", "2h", *SURE),
+            ("control", "set", "maintenance_mode", "on", "--yes"),
+        ],
+    )
+    words = ("on or off", "generate-ma-vault", "no flag 'colour'", "off has no end", "--reason")
+    for result, word in zip(wrong, words, strict=True):
+        assert word in result.complained(2)
+    assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(False,)]
+    (done,) = all_of(dsn, [("control", "set", "maintenance_mode", "on", "--for", "30m", "--json", *SURE)])
+    assert (done.code, done.json["outcome"]) == (0, "done")
+    shown, text = all_of(dsn, [("control", "show", "--json"), ("control", "show")])
+    assert shown.json["control"]["maintenance_mode"] is True
+    assert shown.json["control"]["maintenance_until"] is not None
+    assert shown.json["fields"][0]["name"] == "maintenance_mode"
+    assert shown.json["log"]["overdue"] == 0
+    assert "moving house" in text.out
