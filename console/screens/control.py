@@ -1,6 +1,6 @@
 """The flags of system_control, how the log is kept, the vault versions and what differs between them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -60,7 +60,7 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
     DEFAULT_CSS = """
     ControlScreen #facts { max-height: 50%; }
     ControlScreen #versions { height: 1fr; min-height: 4; }
-    ControlScreen #changes { height: 1fr; min-height: 3; }
+    ControlScreen #changes { height: 1fr; min-height: 3; display: none; }
     ControlScreen .title { padding: 0 1; height: 1; color: $text-accent; text-style: bold; }
     ControlScreen #told { height: 1; padding: 0 1; color: $text-muted; }
     """
@@ -111,7 +111,8 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
         )
 
     def paint(self, snapshot: ControlSnapshot) -> None:
-        facts = [fact for field in snapshot.fields for fact in _field(field, snapshot.control)]
+        meant = self.size.width >= _WIDE
+        facts = [fact for field in snapshot.fields for fact in _field(field, snapshot.control, meant=meant)]
         self.query_one("#facts", Facts).tell([*facts, *_keeping(snapshot.keeping, snapshot.control)])
         self.versions.show(snapshot.versions, complete=True)
 
@@ -203,27 +204,26 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def _show_diff(self, diff: VaultDiff) -> None:
         after = diff.after or "what would be published now"
-        self._tell(f"{diff.vault} {diff.before} → {after}: {diff.sentence}")
-        self.changes.show(diff.changes, complete=True)
+        self._tell(f"{diff.vault} {diff.before} → {after}: {diff.sentence}", diff.changes)
 
-    def _tell(self, sentence: str) -> None:
-        self.changes.show((), complete=True)
+    def _tell(self, sentence: str, changes: Sequence[VaultChange] = ()) -> None:
         self.query_one("#told", Static).update(sentence)
+        self.changes.show(changes, complete=True)
+        self.changes.display = bool(changes)
 
 
-_HINT = "enter: against the version before; two marked with space: against each other; n: what is next"
+_HINT = "enter: what changed with this version; space: mark two; n: what is next"
+_WIDE = 100  # columns: below it what a field means has no room
 
 
-def _field(field: ControlField, control: SystemControl) -> list[Fact]:
+def _field(field: ControlField, control: SystemControl, *, meant: bool) -> list[Fact]:
     loud = field.name == "maintenance_mode" and control.maintenance_mode
     entry = field.entry
-    who = "; nothing on record of who set it" if field.is_set else ""
+    who = "   nothing on record of who set it" if field.is_set else ""
     if entry is not None:
-        who = f"; {entry.os_user}, {moment(entry.at)}" + (f": {entry.reason}" if entry.reason else f", {entry.action}")
-    return [
-        (field.name, field.value, Tone.WARN if loud else Tone.PLAIN),
-        ("", f"{field.meaning}{who}", Tone.DIM),
-    ]
+        who = f"   {entry.os_user}, {moment(entry.at)}" + (f": {entry.reason}" if entry.reason else "")
+    facts: list[Fact] = [(field.name, field.value + who, Tone.WARN if loud else Tone.PLAIN)]
+    return [*facts, ("", field.meaning, Tone.DIM)] if meant else facts
 
 
 def _keeping(keeping: LogKeeping, control: SystemControl) -> list[Fact]:

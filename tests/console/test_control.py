@@ -66,7 +66,7 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
     settings = Settings("default", Profile(), SecretStr(vault.dsn), read_only=False)
     async with operator_at(WatchedDeck(vault.source, settings)) as deck:
         await deck.say(":", "control")
-        await deck.sees("000000002-", "000000001-", "nothing on record")
+        await deck.sees("000000002-", "000000001-", "ann, 20")
         await deck.press("enter")
         await deck.sees("1 key removed", "seal key 0x0000000b", "inside")
         await deck.press("n")
