@@ -91,16 +91,22 @@ class Commands:
         self._app.notify(text, title="Filter saved", markup=False, timeout=6)
 
     async def _go_to_known(self, place: Place, text: str) -> None:
-        """A bare number may be a customer or a key: the one that exists is meant.
+        """A bare number may be a customer or a key, 0x and 64 digits a wallet or a transaction: what exists is meant.
 
         The database may take seconds to say. Who goes elsewhere meanwhile stays there.
         """
         asked_from = self._app.screen
+        candidates = recognised(text)
         try:
-            for candidate in recognised(text):
-                if await self._source.knows(candidate.kind, candidate.subject):
-                    place = candidate
+            for candidate in candidates:
+                if found := await self._source.found(candidate.kind, candidate.subject):
+                    place = Place(*found)
                     break
+            else:
+                if place in candidates and place.kind == "customers":
+                    text = f"No customer, bill, ledger or escrow entry is known by {place.subject}."
+                    self._app.notify(text, title="Nothing was found", severity="warning", timeout=8, markup=False)
+                    return
         except DatabaseError:
             pass  # the screen one comes to says what is the matter
         if self._app.screen is asked_from:

@@ -322,13 +322,16 @@ class Source:
         if self.chain is not None:
             await self.chain.reader.close()
 
-    async def knows(self, kind: str, subject: str) -> bool:
-        """Whether there is a customer or a key of that number; a search always has somewhere to go."""
-        if kind == "customer":
-            return await self.customers.find(int(subject)) is not None
-        if kind == "key":
-            return await self.keys.find(int(subject)) is not None
-        return True
+    async def found(self, kind: str, subject: str) -> tuple[str, str] | None:
+        """Where a customer or a key of that number is, or a search of customers: the one customer that it finds is
+        meant. None when there is none."""
+        if kind == "customers":
+            rows = (await self.customers.page(parse_customer_search(subject), limit=2)).rows
+            if len(rows) == 1:
+                return "customer", str(rows[0].customer_id)
+            return (kind, subject) if rows else None
+        find = self.customers.find if kind == "customer" else self.keys.find
+        return (kind, subject) if await find(int(subject)) is not None else None
 
     @property
     def issuer(self) -> Issuer:

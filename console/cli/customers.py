@@ -9,9 +9,11 @@ from console.cli.output import cell, emit, narrate, table, to_json
 from console.cli.values import rows_at_most
 from console.settings import UsageError
 from console.words import dollars, limit_words
-from db.source import CustomerDetail, ResumeCustomer, SuspendCustomer, parse_customer_search
+from db.errors import Refused
+from db.source import CustomerDetail, CustomerSearch, ResumeCustomer, Source, SuspendCustomer, parse_customer_search
 
 _MAX_ID = 2**32 - 1
+_WHO = "the customer's id; or the wallet, a key of it, or a transaction on its books"
 
 
 def customer_id(text: str) -> int:
@@ -23,6 +25,27 @@ def customer_id(text: str) -> int:
     return int(text)
 
 
+def who(text: str) -> CustomerSearch:
+    """A customer as typed: the id, or a wallet, a transaction digest or a key. Raises UsageError."""
+    if text.isdecimal():
+        return CustomerSearch(customer_id=customer_id(text))
+    try:
+        return parse_customer_search(text)
+    except ValueError as error:
+        raise UsageError(f"customer id: {error}") from None
+
+
+async def _the_one(source: Source, search: CustomerSearch) -> int:
+    """Its id; an id as it is, for what follows to say that there is none. Raises Refused when not just one is meant."""
+    if search.customer_id is not None:
+        return search.customer_id
+    rows = (await source.customers.page(search, limit=2)).rows
+    if len(rows) == 1:
+        return rows[0].customer_id
+    found = "several customers fit" if rows else "no customer fits"
+    raise Refused(f"{found}; look with `opsdeck customers list`")
+
+
 def add(commands: Subparsers) -> None:
     verbs = add_command(commands, "customers", "find, show, suspend and resume customers").add_subparsers(
         dest="verb", required=True, metavar="VERB"
@@ -32,7 +55,7 @@ def add(commands: Subparsers) -> None:
         "search",
         metavar="WORD",
         nargs="*",
-        help="an id, a wallet or its beginning, a transaction digest, a status; they combine",
+        help="an id, a wallet or its beginning, a transaction digest, a key, a status; they combine",
     )
     listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
     listing.add_argument(
@@ -41,7 +64,7 @@ def add(commands: Subparsers) -> None:
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_customers)
     show = add_command(verbs, "show", "show one customer with services, usage and money")
-    show.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
+    show.add_argument("customer", metavar="ID", type=who, help=_WHO)
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_customer)
     _add_change(change.add_verb(verbs, "suspend", "stop serving a customer (reversible)"), suspend)
@@ -49,7 +72,7 @@ def add(commands: Subparsers) -> None:
 
 
 def _add_change(parser: ArgumentParser, run: object) -> None:
-    parser.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
+    parser.add_argument("customer", metavar="ID", type=who, help=_WHO)
     parser.set_defaults(run=run)
 
 
@@ -89,9 +112,10 @@ async def list_customers(context: Context, options: Namespace) -> int:
 
 async def show_customer(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        detail = await source.customers.detail(options.customer)
+        wanted = await _the_one(source, options.customer)
+        detail = await source.customers.detail(wanted)
     if detail is None:
-        narrate(f"there is no customer {options.customer}")
+        narrate(f"there is no customer {wanted}")
         return failures.FAILED
     emit(to_json(detail) if options.json else _as_text(detail))
     return failures.DONE
@@ -127,10 +151,12 @@ def _as_text(detail: CustomerDetail) -> str:
 async def suspend(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
-        return await change.carry_out(context, options, source, SuspendCustomer(options.customer))
+        operation = SuspendCustomer(await _the_one(source, options.customer))
+        return await change.carry_out(context, options, source, operation)
 
 
 async def resume(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
-        return await change.carry_out(context, options, source, ResumeCustomer(options.customer))
+        operation = ResumeCustomer(await _the_one(source, options.customer))
+        return await change.carry_out(context, options, source, operation)

@@ -16,7 +16,7 @@ class CustomersScreen(ListScreen[Customer, CustomerSearch]):
     """Find a customer by id, wallet prefix, transaction digest or status; enter opens it."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
-    search_hint: ClassVar[str] = "an id, 0x… wallet prefix, digest, active | suspended | closed; they combine"
+    search_hint: ClassVar[str] = "an id, 0x… wallet prefix, digest, key, active | suspended | closed; they combine"
     empty: ClassVar[str] = "No customer matches. ctrl+l shows all."
 
     def parse(self, text: str) -> CustomerSearch:

@@ -17,7 +17,7 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
     """Find a key by fingerprint, by the pasted key, by customer; revoke the marked ones or the one under the cursor."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys"})
-    search_hint: ClassVar[str] = "fingerprint, pasted key, customer:ID, live | revoked"
+    search_hint: ClassVar[str] = "fingerprint, pasted key, customer:ID, wallet, digest, live | revoked"
     empty: ClassVar[str] = "No key matches. ctrl+l shows all."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "revoke", "Revoke", id="keys.revoke", tooltip="Revoke the marked keys, or this one"),

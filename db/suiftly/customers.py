@@ -14,11 +14,15 @@ from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_dige
 from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.filter_words import shown
+from db.suiftly.key_format import KeyFormatError, parse_fingerprint
 from db.suiftly.keys import ApiKey, KeySearch, read_page
+from db.suiftly.touched import TOUCHED_BY
 
 STATUSES = ("active", "suspended", "closed")
 MAX_ID = 2**32 - 1
 _MOST_KEYS = 200
+_WHOLE = len("0x") + 64  # a wallet, or a digest
+_AS_KEYS_ARE_SHOWN = len("0x") + 8  # the beginning of a wallet, or a key: a pasted one turns into its fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,11 @@ class CustomerSearch:
     wallet_prefix: str | None = None
     status: str | None = None
     digest: Digest | None = None  # of a transaction that is on its books
+    fingerprint: int | None = None  # of one of its keys
 
 
 def parse_search(text: str) -> CustomerSearch:
-    """Reads what an operator types: an id, a wallet or its beginning, a transaction digest, a status, or several.
+    """Reads what an operator types: an id, a wallet or its beginning, a digest, a key, a status, or several of them.
 
     Raises ValueError with a sentence that names the word and the remedy.
     """
@@ -101,6 +106,7 @@ def parse_search(text: str) -> CustomerSearch:
     wallet_prefix: str | None = None
     status: str | None = None
     digest: Digest | None = None
+    fingerprint: int | None = None
     for word in text.split():
         if word in STATUSES:
             _only_one(status, "two statuses")
@@ -120,10 +126,19 @@ def parse_search(text: str) -> CustomerSearch:
             _only_one(digest, "two digests")
             digest = Digest.parse(word)
         else:
-            raise ValueError(
-                f"cannot search customers for {shown(word)!r}; type an id, a wallet prefix (0x…), a digest or a status"
-            )
-    return CustomerSearch(customer_id, wallet_prefix, status, digest)
+            _only_one(fingerprint, "two keys")
+            fingerprint = _fingerprint(word)
+    return CustomerSearch(customer_id, wallet_prefix, status, digest, fingerprint)
+
+
+def _fingerprint(word: str) -> int:
+    try:
+        return parse_fingerprint(word)
+    except KeyFormatError:
+        raise ValueError(
+            f"cannot search customers for {shown(word)!r}; "
+            "type an id, a wallet prefix (0x…), a digest, a key or a status"
+        ) from None
 
 
 def _only_one(known: object, what: str) -> None:
@@ -140,10 +155,13 @@ _SELECT: LiteralString = """
     FROM customers c
 """
 
-_TOUCHED_BY: LiteralString = """c.customer_id IN (
-    SELECT customer_id FROM escrow_transactions WHERE tx_digest = ANY (%(digests)s)
-    UNION SELECT customer_id FROM ledger_entries WHERE tx_hash = ANY (%(digests)s)
-    UNION SELECT customer_id FROM billing_records WHERE tx_digest = ANY (%(digests)s))"""
+_TOUCHED: LiteralString = "c.customer_id = ANY " + TOUCHED_BY
+_HOLDS: LiteralString = (
+    "c.customer_id = ANY (ARRAY(SELECT customer_id FROM api_keys WHERE api_key_fp = %(fingerprint)s))"
+)
+# ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
+# The parentheses matter: ~<~ and || bind alike, from the left.
+_BEGINS: LiteralString = "c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ (%(prefix)s || 'g')"
 
 
 class Customers:
@@ -159,14 +177,22 @@ class Customers:
             conditions.append("c.customer_id = %(customer_id)s")
         if search.status is not None:
             conditions.append("c.status = %(status)s")
-        if search.digest is not None:
-            conditions.append(_TOUCHED_BY)
+        digest, fingerprint = search.digest, search.fingerprint
+        if digest is not None:
+            conditions.append(_TOUCHED)
+        if fingerprint is not None:
+            conditions.append(_HOLDS)
         order: LiteralString = "c.customer_id"
         if search.wallet_prefix is not None:
-            # ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
-            # The parentheses matter: ~<~ and || bind alike, from the left.
-            conditions.append("c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ (%(prefix)s || 'g')")
             order = "c.wallet_address USING ~<~"
+            either: list[LiteralString] = [_BEGINS]
+            if len(search.wallet_prefix) == _WHOLE and digest is None:
+                digest = Digest.parse(search.wallet_prefix)
+                either.append(_TOUCHED)
+            elif len(search.wallet_prefix) == _AS_KEYS_ARE_SHOWN and fingerprint is None:
+                fingerprint = int(search.wallet_prefix, 16)
+                either.append(_HOLDS)
+            conditions.append("(" + " OR ".join(either) + ")")
         if after is not None:
             conditions.append(
                 "c.wallet_address ~>~ %(after_wallet)s"
@@ -177,7 +203,8 @@ class Customers:
         parameters = {
             "customer_id": search.customer_id,
             "status": search.status,
-            "digests": list(search.digest.spellings) if search.digest else None,
+            "digests": list(digest.spellings) if digest else None,
+            "fingerprint": fingerprint,
             "prefix": search.wallet_prefix,
             "after_id": after and after.customer_id,
             "after_wallet": after and after.wallet_address,

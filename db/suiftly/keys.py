@@ -7,10 +7,12 @@ from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 
+from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.key_format import MAX_CUSTOMER_ID, format_fingerprint, looks_like_key, parse_fingerprint, sha256_hex
 from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
+from db.suiftly.touched import TOUCHED_BY
 
 RECENT_MINUTES = 15
 
@@ -65,10 +67,12 @@ class KeySearch:
     key_hash: str | None = None  # SHA-256 of a pasted key: finds exactly that key
     customer_id: int | None = None
     state: str | None = None
+    wallet: str | None = None  # of the customer; with the digest that it may be as well
+    digest: Digest | None = None  # of a transaction on the customer's books
 
 
 def parse_search(text: str) -> KeySearch:
-    """Reads what an operator types: a fingerprint, a pasted full key, `customer:ID`, live or revoked.
+    """Reads what an operator types: a fingerprint, a full key, `customer:ID`, a wallet, a digest, live or revoked.
 
     Raises ValueError with one sentence; a pasted key never stands in it.
     """
@@ -76,6 +80,8 @@ def parse_search(text: str) -> KeySearch:
     key_hash: str | None = None
     customer_id: int | None = None
     state: str | None = None
+    wallet: str | None = None
+    digest: Digest | None = None
     for word in text.split():
         if word in ("live", "revoked"):
             if state not in (None, word):
@@ -85,12 +91,20 @@ def parse_search(text: str) -> KeySearch:
             if customer_id is not None:
                 raise ValueError("keys can be searched for one customer at a time")
             customer_id = _customer(word.removeprefix("customer:"))
+        elif is_evm_address(word):
+            raise ValueError(EVM_ADDRESS)
+        elif not looks_like_key(word) and looks_like_digest(word):
+            if digest is not None:
+                raise ValueError("keys can be searched for one wallet or transaction at a time")
+            digest = Digest.parse(word)
+            # 0x and 64 digits may be either.
+            wallet = word.lower() if word.startswith("0x") else None
         else:
             if fingerprint is not None:
                 raise ValueError("keys can be searched for one key at a time")
             fingerprint = parse_fingerprint(word)
             key_hash = sha256_hex(word) if looks_like_key(word) else None
-    return KeySearch(fingerprint, key_hash, customer_id, state)
+    return KeySearch(fingerprint, key_hash, customer_id, state, wallet, digest)
 
 
 def _customer(text: str) -> int:
@@ -118,6 +132,11 @@ _SELECT: LiteralString = """
     FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN console.key_end e USING (api_key_fp)
 """
 
+_OF_WALLET_OR_TOUCHED: LiteralString = (
+    "(k.customer_id = (SELECT customer_id FROM customers WHERE wallet_address = %(wallet)s)"
+    " OR k.customer_id = ANY " + TOUCHED_BY + ")"
+)
+
 _TRAFFIC = """
     SELECT coalesce(sum(repeat), 0)::bigint AS requests,
            coalesce(sum(repeat) FILTER (WHERE traffic_type IN (1, 2)), 0)::bigint AS served,
@@ -144,6 +163,8 @@ async def read_page(
         conditions.append("k.api_key_hash = %(key_hash)s")
     if search.customer_id is not None:
         conditions.append("k.customer_id = %(customer_id)s")
+    if search.digest is not None:
+        conditions.append(_OF_WALLET_OR_TOUCHED)
     order: LiteralString = "k.created_at DESC, k.api_key_fp DESC"
     follows: LiteralString = "(k.created_at, k.api_key_fp) < (%(after_at)s, %(after_fp)s)"
     after_at = after and after.created_at
@@ -161,6 +182,8 @@ async def read_page(
         "fingerprint": search.fingerprint,
         "key_hash": search.key_hash,
         "customer_id": search.customer_id,
+        "wallet": search.wallet,
+        "digests": list(search.digest.spellings) if search.digest else None,
         "after_at": after_at,
         "after_fp": after and after.fingerprint,
         "limit": limit + 1,

@@ -131,7 +131,7 @@ def test_every_document_parses_and_its_times_are_utc_with_a_z(business: Business
 
 
 def test_ids_in_the_upper_half_of_32_bits_are_as_good_as_any(business: Business) -> None:
-    shown = business.json("customers", "show", str(CUSTOMER))["customer"]
+    shown = business.json("customers", "show", wallet(CUSTOMER))["customer"]
     assert (shown["customer_id"], shown["wallet_address"]) == (CUSTOMER, wallet(CUSTOMER))
     assert shown["live_keys"] == sum(nth % 4 != 0 for nth in range(len(business.keys)))
     found = business.json("customers", "list", str(2**31 + 1))["customers"]

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from console.directory import DIGITS
-from tests.console.conftest import CUSTOMER, PASTED
-from tests.console.screens import Operator, console, cut_connections
+from tests.console.conftest import CUSTOMER, OTHER_CUSTOMER, PASTED, PASTED_KEY, wallet
+from tests.console.screens import Operator, console, cut_connections, query
 from tests.db.seed import add_key
 
 
@@ -148,13 +148,13 @@ async def test_keys_work_while_the_database_is_asked_what_a_number_is(
 ) -> None:
     async with console(same_business) as deck:
         let_go = asyncio.Event()
-        knows = deck.app.source.knows
+        found = deck.app.source.found
 
-        async def held(kind: str, subject: str) -> bool:
+        async def held(kind: str, subject: str) -> tuple[str, str] | None:
             await asyncio.wait_for(let_go.wait(), 3)  # a console that waits too must not wait for ever
-            return await knows(kind, subject)
+            return await found(kind, subject)
 
-        monkeypatch.setattr(deck.app.source, "knows", held)
+        monkeypatch.setattr(deck.app.source, "found", held)
         await deck.say(":", "42")
         await deck.press("3")
         await heading(deck, "keys")
@@ -266,3 +266,28 @@ async def test_what_is_typed_in_one_breath_with_the_sign_goes_into_the_line(same
         await deck.until(lambda: deck.lines[-2].split() == ["/", "12:/3"], "all of it stands in the line")
         await deck.type("\x15ad\x1b[Dcb\x1b[F:e")
         await deck.until(lambda: deck.lines[-2].split() == ["/", "acbd:e"], "in the order of the keys")
+
+
+async def test_a_wallet_or_a_transaction_leads_to_its_customer_or_to_a_sentence(business: str) -> None:
+    digest = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
+    query(
+        business,
+        "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash) VALUES (%s, 'deposit', 1, %s)",
+        OTHER_CUSTOMER,
+        digest,
+    )
+    async with console(business) as deck:
+        await deck.say(":", digest)
+        await heading(deck, f"customer {OTHER_CUSTOMER}")
+        await deck.say(":", wallet(CUSTOMER))
+        await heading(deck, f"customer {CUSTOMER}")
+        await deck.say(":", "keys")
+        await deck.say("/", digest)
+        await deck.sees("0x0000004d")
+        await deck.sees_no("0x0000002a")
+        await deck.press("2")
+        await deck.say("/", PASTED_KEY)
+        await deck.until(lambda: str(CUSTOMER) in deck.text and PASTED_KEY not in deck.text, "whose key it is")
+        await deck.say(":", "JEKNVnkbo3jma5nREBBJCDoXFVeKkD56V3xKrvRmWxFG")
+        await deck.sees("Nothing was found", "is known by")
+        assert "customers" in deck.header

@@ -13,6 +13,9 @@ import pytest
 from db.chain.values import Digest
 from db.database import Database
 from db.suiftly.customers import MAX_ID, STATUSES, Customer, Customers, CustomerSearch, parse_search
+from db.suiftly.key_format import fingerprint
+from db.suiftly.keys import Keys
+from db.suiftly.keys import parse_search as parse_key_search
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"
@@ -107,8 +110,8 @@ async def test_ids_above_two_to_the_31_are_found_as_they_are(dsn: str, database:
 async def test_live_keys_leave_out_the_revoked_ones(dsn: str, database: Database) -> None:
     add_customer(dsn, CUSTOMER)
     add_customer(dsn, OTHER_CUSTOMER)
-    for fingerprint in (1, 2, 3):
-        add_key(dsn, fingerprint, CUSTOMER)
+    for number in (1, 2, 3):
+        add_key(dsn, number, CUSTOMER)
     add_key(dsn, 4, OTHER_CUSTOMER)
     with psycopg.connect(dsn) as connection:
         connection.execute("UPDATE api_keys SET is_active = false, revoked_at = now() WHERE api_key_fp = 2")
@@ -139,17 +142,46 @@ async def test_a_digest_finds_the_customers_it_touched_however_it_is_stored(dsn:
                 " VALUES (%s, %s, 'deposit', 1, now())",
                 (id_, DIGEST.spellings[number]),
             )
-    add_customer(dsn, 5)
-    add_customer(dsn, 6)
+    for id_ in (5, 6, 7, 8):
+        add_customer(dsn, id_)
     with psycopg.connect(dsn) as connection:
         connection.execute(
             "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash) VALUES (5, 'deposit', 1, %s)",
             (str(DIGEST),),
         )
-    search = parse_search(f"0x{DIGEST.raw.hex()}")
-    assert [row.customer_id for row in (await Customers(database).page(search)).rows] == []
-    found = await Customers(database).page(parse_search(str(DIGEST)))
-    assert [row.customer_id for row in found.rows] == [1, 2, 3, 4, 5]
+        connection.execute(
+            """INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents,
+                                            type, status, tx_digest)
+               VALUES (6, '2026-01-01Z', '2026-02-01Z', 1, 'charge', 'paid', %s)""",
+            (str(DIGEST),),
+        )
+        connection.execute("UPDATE customers SET wallet_address = %s WHERE customer_id = 7", (f"0x{DIGEST.raw.hex()}",))
+    for text, expected in ((str(DIGEST), [1, 2, 3, 4, 5, 6]), (f"0x{DIGEST.raw.hex()}", [1, 2, 3, 4, 5, 6, 7])):
+        found = await Customers(database).page(parse_search(text))
+        assert sorted(row.customer_id for row in found.rows) == expected
+    add_key(dsn, 43, 8)
+    for customer in (1, 6, 7):
+        add_key(dsn, customer, customer)
+    for text, owners in ((str(DIGEST), [1, 6]), (f"0x{DIGEST.raw.hex()}", [1, 6, 7]), (wallet(8), [8])):
+        keys = await Keys(database).page(parse_key_search(text))
+        assert sorted(key.customer_id for key in keys.rows) == owners
+
+
+async def test_a_key_finds_its_customer_in_any_spelling(dsn: str, database: Database) -> None:
+    for id_ in (1, 2, 3):
+        add_customer(dsn, id_)
+    add_key(dsn, fingerprint(KEY), 2)
+    with psycopg.connect(dsn) as connection:  # whose wallet begins like the fingerprint
+        connection.execute("UPDATE customers SET wallet_address = %s WHERE customer_id = 3", ("0xa1987a96" + "0" * 56,))
+    for text, expected in (
+        (KEY, [2]),
+        ("-1583842666", [2]),
+        ("a1987a96", [2]),
+        ("0xA1987A96", [2, 3]),
+        ("0xa1987a960", [3]),
+    ):
+        found = await Customers(database).page(parse_search(text))
+        assert sorted(row.customer_id for row in found.rows) == expected, text
 
 
 @pytest.mark.parametrize(
@@ -164,6 +196,8 @@ async def test_a_digest_finds_the_customers_it_touched_however_it_is_stored(dsn:
         ("0xab closed", CustomerSearch(wallet_prefix="0xab", status="closed")),
         ("active 0xab 42", CustomerSearch(42, "0xab", "active")),
         (str(DIGEST), CustomerSearch(digest=DIGEST)),
+        ("-1 active", CustomerSearch(status="active", fingerprint=4294967295)),
+        (f"{KEY} 42", CustomerSearch(42, fingerprint=fingerprint(KEY))),
         (f"{DIGEST.raw.hex()} 42", CustomerSearch(42, digest=DIGEST)),
     ],
 )
@@ -177,14 +211,14 @@ def test_what_an_operator_types_is_read(text: str, search: CustomerSearch) -> No
         ("0", f"customer id 0 is out of range; ids go from 1 to {MAX_ID}"),
         (str(MAX_ID + 1), f"customer id {MAX_ID + 1} is out of range; ids go from 1 to {MAX_ID}"),
         ("9" * 5000, "is out of range"),
-        ("bob", "cannot search customers for 'bob'; type an id, a wallet prefix (0x…), a digest or a status"),
-        ("0x" + "a" * 65, "type an id, a wallet prefix (0x…), a digest or a status"),
-        ("-1", "type an id, a wallet prefix (0x…), a digest or a status"),
+        ("bob", "cannot search customers for 'bob'; type an id, a wallet prefix (0x…), a digest, a key or a status"),
+        ("0x" + "a" * 65, "type an id, a wallet prefix (0x…), a digest, a key or a status"),
         ("0xag", "cannot search customers for '0xag'"),
         ("active closed", "two statuses"),
         ("1 2", "two ids"),
         ("0xa 0xb", "two wallets"),
         (f"{DIGEST} {DIGEST}", "two digests"),
+        ("-1 -2", "two keys"),
         ("0x" + "Ab" * 20, "an Ethereum (EVM) address"),
     ],
 )
@@ -196,7 +230,7 @@ def test_what_cannot_be_read_is_named_with_a_remedy(text: str, sentence: str) ->
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("text", [KEY, KEY.lower(), f"customer:{KEY}", f"42 {KEY}"])
+@pytest.mark.parametrize("text", [KEY[:-1], KEY.lower(), f"customer:{KEY}", f"42 {KEY}A"])
 def test_a_key_pasted_into_the_wrong_search_is_not_repeated(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_search(text)

@@ -143,6 +143,8 @@ def test_what_an_operator_types_is_read(text: str, search: KeySearch) -> None:
         (f"{KEY} 0x1", "one key at a time"),
         ("customer:1 customer:2", "one customer at a time"),
         ("bob", ""),
+        ("0x" + "Ab" * 20, "an Ethereum (EVM) address"),
+        (f"0x{7:064x} 0x{8:064x}", "one wallet or transaction at a time"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(text: str, sentence: str) -> None:
