@@ -48,6 +48,7 @@ from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
+from db.suiftly.gateways import Gateways, GatewayState, GatewayVault, fleet_words
 from db.suiftly.health import Check, State, health
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
@@ -92,6 +93,7 @@ from db.suiftly.requests import RETENTION, Batch, Cursor, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
+from db.suiftly.simulation.gateways import LABELS as SIMULATED_GATEWAYS
 from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.spending import Spending, SpendingLimits
 from db.suiftly.traffic import Overview, TopCustomer, Traffic
@@ -118,6 +120,7 @@ __all__ = [
     "RECORD_COLUMNS",
     "RETENTION",
     "SIGNS",
+    "SIMULATED_GATEWAYS",
     "UNDO_WINDOW",
     "USAGE_DIMENSIONS",
     "USAGE_SPANS",
@@ -163,6 +166,8 @@ __all__ = [
     "FailBill",
     "FilterError",
     "Finding",
+    "GatewayState",
+    "GatewayVault",
     "Group",
     "GroupBy",
     "Groups",
@@ -237,6 +242,7 @@ __all__ = [
     "event_name",
     "explain",
     "filter_from_options",
+    "fleet_words",
     "format_fingerprint",
     "invent_business",
     "is_evm_address",
@@ -307,6 +313,7 @@ class Source:
         self.charts = Charts(database)
         self.control = Control(database)
         self.customers = Customers(database)
+        self.gateways = Gateways(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)
         self.ledger = Ledger(database)

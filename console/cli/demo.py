@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from console import failures
 from console.cli.context import Context, Subparsers, add_command, open_database, own_command, require_terminal
 from console.cli.output import emit, narrate
-from console.cli.simulate import rate
+from console.cli.simulate import add_stuck_gateway, rate
 from console.settings import ENVIRONMENT_DSN, Profile, Settings
 from db.embedded import embedded_server
 from db.errors import DatabaseError
@@ -48,6 +48,7 @@ def add(commands: Subparsers) -> None:
         "--customers", metavar="N", type=int, default=2000, help="customers to invent on the first start (2000)"
     )
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="same seed, same business (1)")
+    add_stuck_gateway(parser)
     parser.add_argument("--headless", action="store_true", help="no console: print the DSN and run until a signal")
     parser.set_defaults(run=run_demo)
 
@@ -119,6 +120,8 @@ async def _run_when_due(source: Source) -> None:
 def _simulator(dsn: str, options: Namespace, folder: Path) -> Generator[None]:
     """The gateways, in a process of their own so that the console keeps a core for itself."""
     command = own_command("simulate", "--until-eof", "--rate", str(options.rate), "--seed", str(options.seed))
+    if options.stuck_gateway is not None:
+        command += ["--stuck-gateway", options.stuck_gateway]
     with (folder / "simulator.log").open("wb") as log:
         child = subprocess.Popen(
             command,

@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, to_json
 from db.errors import Denied
 from db.service_life import recorded_life
-from db.source import SimulationProgress, simulate
+from db.source import SIMULATED_GATEWAYS, SimulationProgress, simulate
 
 
 def rate(text: str) -> float:
@@ -39,9 +39,20 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--rate", metavar="N", type=rate, required=True, help="rows a second")
     parser.add_argument("--seconds", metavar="S", type=_seconds, help="for how many seconds (until interrupted)")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="same seed, same traffic (1)")
+    add_stuck_gateway(parser)
     parser.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     parser.set_defaults(run=run_simulate)
+
+
+def add_stuck_gateway(parser: ArgumentParser) -> None:
+    """Also an option of the demo, which passes it on."""
+    parser.add_argument(
+        "--stuck-gateway",
+        metavar="NAME",
+        choices=SIMULATED_GATEWAYS,
+        help=f"a gateway that applies no newer vault, {SIMULATED_GATEWAYS[0]} to {SIMULATED_GATEWAYS[-1]}",
+    )
 
 
 async def run_simulate(context: Context, options: Namespace) -> int:
@@ -60,7 +71,12 @@ async def run_simulate(context: Context, options: Namespace) -> int:
             stop.set()
     async with context.database() as database, recorded_life(database, "simulator"):
         progress = await simulate(
-            settings.dsn.get_secret_value(), options.rate, options.seconds, options.seed, stop=stop
+            settings.dsn.get_secret_value(),
+            options.rate,
+            options.seconds,
+            options.seed,
+            stop=stop,
+            stuck=options.stuck_gateway,
         )
     _report(progress, as_json=options.json)
     return failures.DONE

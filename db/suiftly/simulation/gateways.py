@@ -1,34 +1,34 @@
-"""The simulated gateways: each serves from its own copy of the published configuration, some seconds old.
+"""The simulated gateways: each serves from its own copy of what was published, some seconds old.
 
-So a revoked key is refused (event 31) a few seconds after the commit, not at once and not everywhere together.
+So a revoked key is refused (event 31) a few seconds after the publication, not at once and not everywhere together.
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum, auto
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from db.suiftly.codes import server_label
 from db.suiftly.request_row import RequestRow
 from db.suiftly.simulation import traffic
+from db.suiftly.simulation.access import NOT_IN_MAP, Access, Offer, Standing
 from db.suiftly.simulation.cast import Cast, Sender
 
 # region -> (hours its customers are ahead of UTC, share of the traffic): America, Europe, Asia. Four servers each.
 REGIONS: Final = {1: (-5, 0.30), 2: (1, 0.45), 3: (8, 0.25)}
 SERVERS_PER_REGION: Final = 4
+LABELS: Final = tuple(
+    server_label(region << 4 | number) for region in REGIONS for number in range(1, SERVERS_PER_REGION + 1)
+)
 
-# Seconds between the read of a changed configuration and the moment a gateway serves from it.
+# Seconds between the read of what is new and the moment a gateway serves from it.
 LAG_SECONDS: Final = (1.0, 5.0)
-
-SUSPENDED: Final = 30
-REVOKED: Final = 31
-NOT_IN_MAP: Final = 32
 
 
 class Load(Enum):
@@ -37,16 +37,6 @@ class Load(Enum):
     ORDINARY = auto()
     OVER_LIMIT = auto()
     FAILING = auto()
-
-
-class Standing(NamedTuple):
-    """What a gateway's map says of a key: event 0 = served; else the event it is refused with."""
-
-    event: int
-    tier: str
-
-
-Configuration = Mapping[int, Standing]
 
 
 async def read_configuration(connection: AsyncConnection[TupleRow], customers: Sequence[int]) -> dict[int, Standing]:
@@ -73,12 +63,6 @@ _CONFIGURATION: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    due: float
-    changed: Mapping[int, Standing | None]
-
-
 class Gateway:
     """One simulated HAProxy. `server_id` is region << 4 | number, as logged."""
 
@@ -86,39 +70,46 @@ class Gateway:
         self.server_id = server_id
         self.region = server_id >> 4
         self.lag = lag
+        self.applied_seq = 0
+        self.error: str | None = None
+        self.stuck = False  # takes nothing more
         self._random = random
         self._cast = cast
-        self._standings: dict[int, Standing] = {}
-        self._pending: deque[_Pending] = deque()
+        self._access: Access | None = None
+        self._pending: deque[tuple[float, Offer]] = deque()
 
-    def install(self, configuration: Configuration) -> None:
-        """Starts serving from this configuration at once (a gateway that was just switched on)."""
-        self._standings = dict(configuration)
+    def install(self, offer: Offer) -> None:
+        """Takes it at once (a gateway that was just switched on)."""
         self._pending.clear()
+        self._take(offer)
 
-    def publish(self, changed: Mapping[int, Standing | None], at: float) -> None:
-        """Hands over what changed (None: no longer there); it is applied `lag` seconds after `at` (any clock)."""
-        self._pending.append(_Pending(at + self.lag, changed))
+    def publish(self, offer: Offer, at: float) -> None:
+        """Puts it before the gateway, which takes it `lag` seconds after `at` (any clock)."""
+        if not self.stuck:
+            self._pending.append((at + self.lag, offer))
 
     def apply(self, at: float) -> bool:
-        """Applies what is due at `at`; True when the gateway now answers differently."""
-        applied = False
-        while self._pending and self._pending[0].due <= at:
-            for fp, standing in self._pending.popleft().changed.items():
-                if standing is None:
-                    self._standings.pop(fp, None)
-                else:
-                    self._standings[fp] = standing
-            applied = True
-        return applied
+        """Takes what is due at `at`; True when the gateway now answers differently."""
+        changed = False
+        while self._pending and self._pending[0][0] <= at:
+            changed |= self._take(self._pending.popleft()[1])
+        return changed
+
+    def _take(self, offer: Offer) -> bool:
+        """What cannot be used is refused, and so is a version older than its own: what it has stays."""
+        self.error = offer.error
+        if offer.access is None or offer.seq < self.applied_seq:
+            return False
+        self._access, self.applied_seq = offer.access, offer.seq
+        return True
 
     def recast(self, cast: Cast) -> None:
         """Replaces who sends requests: keys were added."""
         self._cast = cast
 
-    def standing(self, fp: int) -> Standing | None:
-        """What this gateway's copy says of a key; None: it has not heard of it."""
-        return self._standings.get(fp)
+    def standing(self, sender: Sender) -> Standing | None:
+        """What this gateway's copy says of a key; None: it has not heard of it. No vault, no service."""
+        return None if self._access is None else self._access.standing(sender)
 
     def everyday(self) -> RequestRow:
         """A request of an ordinary moment: nearly always a customer's, else a probe or a stray."""
@@ -132,7 +123,7 @@ class Gateway:
     def answer(self, sender: Sender, load: Load) -> RequestRow:
         """The request of this key as this gateway, with the configuration it holds, answers it now."""
         random, server_id = self._random, self.server_id
-        standing = self._standings.get(sender.fp)
+        standing = self.standing(sender)
         if standing is None:
             return traffic.refused(random, server_id, sender, None, NOT_IN_MAP)
         if standing.event:
@@ -173,13 +164,6 @@ def build_gateways(random: Random, cast: Cast) -> tuple[Gateway, ...]:
         for region in REGIONS
         for number in range(1, SERVERS_PER_REGION + 1)
     )
-
-
-def changes(before: Configuration, after: Configuration) -> dict[int, Standing | None]:
-    """What a gateway holding `before` must apply to hold `after`."""
-    changed: dict[int, Standing | None] = {fp: None for fp in before if fp not in after}
-    changed.update({fp: standing for fp, standing in after.items() if before.get(fp) != standing})
-    return changed
 
 
 def daylight(hour: float) -> float:

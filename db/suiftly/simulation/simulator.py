@@ -59,18 +59,19 @@ async def simulate(
     *,
     stop: asyncio.Event | None = None,
     report: Callable[[Progress], None] | None = None,
+    stuck: str | None = None,
 ) -> Progress:
     """Writes `rate` rows a second in the mean for `seconds` (None: until `stop`), and says what it wrote.
 
     After `seconds` what was held back is written at once, so that the rows are `rate * seconds`. After `stop` it
     returns within a second, and what the gateways still held is lost, as when they are switched off. `report` is
     called about once a second. Raises Refused on a database we did not populate, Unavailable when it cannot connect
-    at first; a connection lost later is made again.
+    at first; a connection lost later is made again. `stuck`: the label of a gateway that applies no newer vault.
     """
     if not rate > 0 or not math.isfinite(rate):
         raise Refused("the rate must be a positive number of rows a second")
     stopped = stop or asyncio.Event()
-    simulation = _Simulation(dsn, rate, seconds, Random(seed), report)
+    simulation = _Simulation(dsn, rate, seconds, Random(seed), report=report, stuck=stuck)
     writing = asyncio.create_task(simulation.run(stopped))
     stopping = asyncio.create_task(stopped.wait())
     try:
@@ -93,7 +94,14 @@ class _Simulation:
     """The state of one run. Times are `monotonic()`; rows carry wall-clock time."""
 
     def __init__(
-        self, dsn: str, rate: float, seconds: float | None, random: Random, report: Callable[[Progress], None] | None
+        self,
+        dsn: str,
+        rate: float,
+        seconds: float | None,
+        random: Random,
+        *,
+        report: Callable[[Progress], None] | None,
+        stuck: str | None,
     ) -> None:
         self.progress = Progress()
         self._outbox = Outbox(dsn)
@@ -101,6 +109,7 @@ class _Simulation:
         self._seconds = seconds
         self._random = random
         self._report = report
+        self._stuck = stuck
         self._held: list[tuple[float, int, Block]] = []
         self._issued = 0.0
         self._owed: list[float] = []
@@ -110,7 +119,7 @@ class _Simulation:
     async def run(self, stopped: asyncio.Event) -> None:
         try:
             with translated():
-                fleet = await open_fleet(await self._outbox.open(), self._random, monotonic())
+                fleet = await open_fleet(await self._outbox.open(), self._random, monotonic(), stuck=self._stuck)
                 await self._ensure_partitions()
                 await self._loop(fleet, stopped)
         finally:

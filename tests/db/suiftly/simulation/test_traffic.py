@@ -1,6 +1,7 @@
 """What a gateway logs agrees with itself: status, event, traffic class, phases and termination state."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from itertools import accumulate
@@ -10,18 +11,9 @@ import pytest
 
 from db.suiftly.request_row import RequestRow
 from db.suiftly.simulation import traffic
+from db.suiftly.simulation.access import NOT_IN_MAP, REVOKED, SUSPENDED, Offer, Standing, TableAccess
 from db.suiftly.simulation.cast import Cast, Sender, client_addresses
-from db.suiftly.simulation.gateways import (
-    NOT_IN_MAP,
-    REVOKED,
-    SUSPENDED,
-    Gateway,
-    Load,
-    Standing,
-    build_gateways,
-    changes,
-    region_shares,
-)
+from db.suiftly.simulation.gateways import Gateway, Load, build_gateways, region_shares
 from db.suiftly.simulation.lines import LinePool, encode, stamp
 from db.suiftly.simulation.weather import Weather
 
@@ -74,7 +66,7 @@ def rows() -> list[RequestRow]:
     random, cast = Random(11), make_cast()
     gateways = build_gateways(random, cast)
     for gateway in gateways:
-        gateway.install(make_standings(cast))
+        gateway.install(Offer(0, TableAccess(make_standings(cast))))
     made: list[RequestRow] = []
     addresses = ("203.0.113.9", "2001:db8:bad::1")
     for nth in range(20_000):
@@ -208,14 +200,14 @@ def test_a_gateway_serves_from_its_own_older_copy() -> None:
     del after[1002]
     after[1003] = Standing(0, "starter")
     gateway = Gateway(0x11, 3.0, random, cast)
-    gateway.install(before)
-    gateway.publish(changes(before, after), at=100.0)
+    gateway.install(Offer(0, TableAccess(before)))
+    gateway.publish(Offer(0, TableAccess(after)), at=100.0)
     assert not gateway.apply(102.9)
     assert gateway.answer(cast.senders[1], Load.ORDINARY).event_type != REVOKED
     assert gateway.apply(103.0)
     assert gateway.answer(cast.senders[1], Load.ORDINARY).event_type == REVOKED
     assert gateway.answer(cast.senders[2], Load.ORDINARY).event_type == NOT_IN_MAP
-    assert gateway.standing(1003) == Standing(0, "starter")
+    assert gateway.standing(replace(cast.senders[0], fp=1003)) == Standing(0, "starter")
     assert not gateway.apply(200.0)
 
 
@@ -238,7 +230,7 @@ def test_weather_comes_and_goes() -> None:
     random, cast = Random(5), make_cast()
     gateways = build_gateways(random, cast)
     for gateway in gateways:
-        gateway.install(make_standings(cast))
+        gateway.install(Offer(0, TableAccess(make_standings(cast))))
     weather = Weather(random, cast, gateways, 0.0)
     seen: Counter[str] = Counter()
     for second in range(1, 4_000):
@@ -256,7 +248,7 @@ def test_weather_comes_and_goes() -> None:
 def test_lines_are_stamped_in_order_within_their_span() -> None:
     random, cast = Random(2), make_cast()
     gateway = build_gateways(random, cast)[0]
-    gateway.install(make_standings(cast))
+    gateway.install(Offer(0, TableAccess(make_standings(cast))))
     first = datetime(2026, 12, 31, 23, 59, 59, 250_000, tzinfo=UTC)
     lines = LinePool(gateway.everyday).take(random, 500)
     block = stamp(random, lines, first, 1.5)
@@ -270,10 +262,10 @@ def test_lines_are_stamped_in_order_within_their_span() -> None:
 def test_a_pool_forgets_what_no_longer_holds() -> None:
     random, cast = Random(2), make_cast(1)
     gateway = Gateway(0x11, 1.0, random, cast)
-    gateway.install({1000: Standing(0, "pro")})
+    gateway.install(Offer(0, TableAccess({1000: Standing(0, "pro")})))
     pool = LinePool(lambda: gateway.answer(cast.senders[0], Load.ORDINARY), size=50, fresh=5)
     pool.take(random, 200)
-    gateway.install({1000: Standing(REVOKED, "pro")})
+    gateway.install(Offer(0, TableAccess({1000: Standing(REVOKED, "pro")})))
     pool.clear()
     assert all(line.tail.split(b"\t")[9] == b"31" for line in pool.take(random, 200))
 
