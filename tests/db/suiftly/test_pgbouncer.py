@@ -58,7 +58,7 @@ async def test_every_committed_row_is_delivered_once_and_counted_once(
         add_customer(dsn, customer)
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    writers = Writers(dsn, seed, seconds=4)
+    writers = Writers(dsn, seed, seconds=3.5)
 
     async def aggregate() -> int:
         steps, last = 0, False

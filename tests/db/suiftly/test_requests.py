@@ -26,7 +26,7 @@ from tests.db.suiftly.log_traffic import ALL, EVER, Writers, a_row, in_table, nu
 async def test_every_committed_row_is_delivered_once_whatever_the_writers_do(dsn: str, database: Database) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    writers = Writers(dsn, seed, seconds=5)
+    writers = Writers(dsn, seed, seconds=3.5)
     received, _ = await asyncio.gather(
         read_in_every_way(Requests(database), writers.done, random.Random(seed + 1)), writers.run()
     )

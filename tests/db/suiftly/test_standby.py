@@ -73,7 +73,7 @@ async def test_every_committed_row_is_delivered_once_where_the_difference_of_sna
 ) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    writers = Writers(dsn, seed, seconds=5)
+    writers = Writers(dsn, seed, seconds=3.5)
     done = asyncio.Event()
 
     async def work() -> None:

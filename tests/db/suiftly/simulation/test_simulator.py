@@ -61,8 +61,8 @@ async def test_it_counts_exactly_what_it_writes(dsn: str, connection: Connection
 
 @pytest.mark.parametrize("rate", [0.7, 9_000])
 async def test_slow_and_fast(dsn: str, connection: Connection, people: None, rate: float) -> None:
-    done = await simulate(dsn, rate, 3, 1)
-    assert done.rows == pytest.approx(rate * 3, abs=1)
+    done = await simulate(dsn, rate, 1.5, 1)
+    assert done.rows == pytest.approx(rate * 1.5, abs=1)
     assert (await counted(connection))[0] == done.rows
 
 
@@ -88,16 +88,17 @@ async def test_a_revoked_key_is_refused_some_seconds_later(dsn: str, connection:
         (fp,),
     )
     await connection.execute("UPDATE customers SET status = 'suspended' WHERE customer_id = %s", (suspended,))
-    await asyncio.sleep(10)
+    refusals = (
+        "SELECT server_id, min(timestamp) FROM haproxy_raw_logs "
+        "WHERE api_key_fp = %s AND event_type = 31 AND customer_id = %s GROUP BY 1"
+    )
+    deadline = monotonic() + 10
+    while len(await fetch(connection, refusals, fp, customer_id)) < 12 and monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(2)  # to see that they stay refused
     stop.set()
     await running
-    refused = await fetch(
-        connection,
-        "SELECT server_id, min(timestamp) FROM haproxy_raw_logs "
-        "WHERE api_key_fp = %s AND event_type = 31 AND customer_id = %s GROUP BY 1",
-        fp,
-        customer_id,
-    )
+    refused = await fetch(connection, refusals, fp, customer_id)
     assert len(refused) == 12
     delays = sorted((first - revoked_at).total_seconds() for _, first in refused)
     assert delays[0] > 0  # rows of the second before the gateway changed carry times of that second
@@ -154,10 +155,10 @@ async def test_some_batches_come_late(
 ) -> None:
     monkeypatch.setattr("db.suiftly.simulation.simulator._HELD", 0.3)
     monkeypatch.setattr("db.suiftly.simulation.simulator._HELD_SECONDS", (2.0, 60.0))
-    done = await simulate(dsn, 200, 5, 3)
+    done = await simulate(dsn, 200, 3.5, 3)
     assert 5 <= done.late_batches < done.batches
     assert await counted(connection) == (done.rows, done.requests, done.batches)
-    assert done.rows == 1_000
+    assert done.rows == 700
     # Later transactions (a higher xid) with earlier times: what a timestamp watermark would lose.
     overtaken = """
         WITH written AS (SELECT xid, min(timestamp) AS first, max(timestamp) AS last FROM haproxy_raw_logs GROUP BY 1)

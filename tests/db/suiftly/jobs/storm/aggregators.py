@@ -1,11 +1,10 @@
 """Aggregators as processes that die: python -m tests.db.suiftly.jobs.storm.aggregators DSN SEED MORTAL STEP...
 
-One process each, forked and forked again whenever it is gone, until stdin closes. Then stdout gets how often each way
-of dying was gone, as JSON.
+One process each, forked and forked again whenever it is gone, until stdin closes. stdout gets a line for each that is
+gone, how it died, and in the end how many steps each took.
 """
 
 import asyncio
-import json
 import os
 import random
 import select
@@ -13,7 +12,6 @@ import signal
 import sys
 import time
 import traceback
-from collections import Counter
 from mmap import mmap
 from typing import Any
 
@@ -77,7 +75,6 @@ def _live(dsn: str, step: Step, chance: random.Random, taken: mmap, place: int, 
 def _main(dsn: str, seed: str, mortal: bool, names: list[str]) -> None:
     chance = random.Random(seed)
     taken = mmap(-1, 8 * len(names))
-    ends: Counter[str] = Counter()
     living: dict[int, int] = {}
     kill_at = time.monotonic()
     while not select.select([sys.stdin], [], [], 0.01)[0]:
@@ -92,15 +89,14 @@ def _main(dsn: str, seed: str, mortal: bool, names: list[str]) -> None:
             os.kill(chance.choice(list(living)), signal.SIGKILL)
         while (dead := os.waitpid(-1, os.WNOHANG))[0]:
             living.pop(dead[0])
-            ends[_WORDS[os.waitstatus_to_exitcode(dead[1])]] += 1
+            print(_WORDS[os.waitstatus_to_exitcode(dead[1])], flush=True)
             if not living:
                 break
     for pid in living:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     for number, name in enumerate(names):
-        ends[f"steps_{name}"] += int.from_bytes(taken[8 * number : 8 * number + 8])
-    print(json.dumps(ends))
+        print(f"steps_{name}", int.from_bytes(taken[8 * number : 8 * number + 8]))
 
 
 if __name__ == "__main__":

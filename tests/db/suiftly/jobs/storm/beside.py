@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,12 +22,12 @@ from tests.db.suiftly.jobs.storm.tally import Tally
 _ANN = Actor("ann", None)
 
 
-async def bill(dsn: str, chance: random.Random, tally: Tally, until: float) -> None:
+async def bill(dsn: str, chance: random.Random, tally: Tally, over: asyncio.Event) -> None:
     """Bills open hours of any age, more often than calculate-bills does: they leave the open index and never change."""
-    while time.monotonic() < until:
+    while not over.is_set():
         try:
             async with await AsyncConnection.connect(dsn, application_name="biller") as connection:
-                while time.monotonic() < until:
+                while not over.is_set():
                     await asyncio.sleep(chance.random())
                     async with connection.transaction():
                         billed = await _bill_some(connection)
@@ -62,14 +62,14 @@ async def _bill_some(connection: AsyncConnection[Any]) -> int:
     return len(rows)
 
 
-async def keep_log(database: Database, chance: random.Random, until: float) -> None:
+async def keep_log(database: Database, chance: random.Random, over: asyncio.Event) -> None:
     """Runs maintain-partitions without end, on a log of which nearly all hours but the last two are past retention."""
     async with database.writing() as connection:
         await connection.execute(
             """UPDATE console.metering
                SET retention = '2 hours', compress_after = '1 hour', partitions_ahead = '2 hours'"""
         )
-    while time.monotonic() < until:
+    while not over.is_set():
         try:
             # Hours that were made when they were new. Rows of theirs that lie in the DEFAULT move into them.
             for _ in range(2):
@@ -88,31 +88,38 @@ async def maintain(database: Database) -> None:
     await run_job(database, MaintainPartitions(), actor=_ANN)
 
 
-async def retention_runs(database: Database) -> Counter[str]:
-    """What all runs did as far as they came, and how they ended."""
+async def look(database: Database, tally: Tally) -> None:
+    """What all runs of retention did as far as they came, and how they ended; the adjustments."""
     async with database.reading() as connection:
         cursor = await connection.execute("SELECT outcome, counts FROM console.job_run")
         did: Counter[str] = Counter()
         for outcome, counts in await cursor.fetchall():
             did.update(counts)
             did[f"run_{outcome}"] += 1
-    return did
+        cursor = await connection.execute(
+            """SELECT count(*) FROM (SELECT FROM usage_records GROUP BY customer_id, service_type, window_start
+                                     HAVING count(*) > 1) several"""
+        )
+        [(adjusted,)] = await cursor.fetchall()
+    tally.retention, tally.adjusted = did, adjusted
 
 
-async def crash(server: CrashingServer, chance: random.Random, tally: Tally, until: float) -> None:
+async def crash(server: CrashingServer, chance: random.Random, tally: Tally, over: asyncio.Event) -> None:
     """Kills the server every few seconds."""
-    while (rest := until - time.monotonic()) > 1:
-        await asyncio.sleep(min(chance.uniform(1.5, 6), rest))
+    while not over.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), chance.uniform(1.5, 6))
+            return
         await asyncio.to_thread(server.crash)
         tally.crashes += 1
 
 
-async def terminate(dsn: str, chance: random.Random, until: float) -> None:
+async def terminate(dsn: str, chance: random.Random, over: asyncio.Event) -> None:
     """Ends backends wherever they happen to be: those of aggregators often, of writers and bills now and then."""
-    while time.monotonic() < until:
+    while not over.is_set():
         try:
             async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-                while time.monotonic() < until:
+                while not over.is_set():
                     await asyncio.sleep(chance.random())
                     await connection.execute(
                         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity

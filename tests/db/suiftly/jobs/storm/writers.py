@@ -71,14 +71,14 @@ async def settle(connection: AsyncConnection[Any], chance: random.Random) -> Non
             await (connection.tpc_commit(xid) if chance.random() < 0.5 else connection.tpc_rollback(xid))
 
 
-async def write(dsn: str, chance: random.Random, tally: Tally, until: float, *, two_phase: bool) -> None:
+async def write(dsn: str, chance: random.Random, tally: Tally, over: asyncio.Event, *, two_phase: bool) -> None:
     """One writer, which begins again whenever its connection is gone. A deadlock ends the storm."""
-    while time.monotonic() < until:
+    while not over.is_set():
         try:
             async with await AsyncConnection.connect(dsn, application_name="writer") as connection:
                 if two_phase:
                     await settle(connection, chance)
-                while time.monotonic() < until:
+                while not over.is_set():
                     await _transaction(connection, chance, tally, two_phase=two_phase and chance.random() < 0.1)
         except DeadlockDetected:
             raise
