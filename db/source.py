@@ -93,6 +93,8 @@ from db.suiftly.requests import RETENTION, Batch, Cursor, Requests
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
+from db.suiftly.simulation.chain import PACKAGE as SIMULATED_PACKAGE
+from db.suiftly.simulation.chain import simulated_chain
 from db.suiftly.simulation.gateways import LABELS as SIMULATED_GATEWAYS
 from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.spending import Spending, SpendingLimits
@@ -121,6 +123,7 @@ __all__ = [
     "RETENTION",
     "SIGNS",
     "SIMULATED_GATEWAYS",
+    "SIMULATED_PACKAGE",
     "UNDO_WINDOW",
     "USAGE_DIMENSIONS",
     "USAGE_SPANS",
@@ -265,6 +268,7 @@ __all__ = [
     "service_name",
     "settle_vaults",
     "simulate",
+    "simulated_chain",
     "this_month",
     "traffic_class",
     "usage_between",

@@ -47,11 +47,12 @@ def open_source(settings: Settings, database: Database) -> Source:
     keys = None if vault.keys is None else vault.keys.get_secret_value()
     place = VaultPlace(vault.directory, vault.key_file, keys, vault.loss_percent)
     return Source(
-        database, prices=prices, secret=api_secret(settings), vault=place, chain=_chain(settings.profile.chain)
+        database, prices=prices, secret=api_secret(settings), vault=place, chain=escrow_chain(settings.profile.chain)
     )
 
 
-def _chain(table: ChainTable | None) -> EscrowChain | None:
+def escrow_chain(table: ChainTable | None) -> EscrowChain | None:
+    """The chain of a profile, connected when it is asked first; None when it has none."""
     if table is None:
         return None
     packages = tuple(parse_object_id(package) for package in table.packages)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from argparse import Namespace
@@ -14,14 +15,22 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from console import failures
-from console.cli.context import Context, Subparsers, add_command, open_database, own_command, require_terminal
+from console.cli.context import (
+    Context,
+    Subparsers,
+    add_command,
+    escrow_chain,
+    open_database,
+    own_command,
+    require_terminal,
+)
 from console.cli.output import emit, narrate
 from console.cli.simulate import add_stuck_gateway, rate
-from console.settings import ENVIRONMENT_DSN, Profile, Settings
+from console.settings import ENVIRONMENT_DSN, ChainTable, Profile, Settings
 from db.embedded import embedded_server
 from db.errors import DatabaseError
 from db.migrate import migrate
-from db.source import Source, invent_business, settle_vaults
+from db.source import SIMULATED_PACKAGE, Source, invent_business, settle_vaults
 
 _TIMER_S = 10.0
 
@@ -59,9 +68,11 @@ async def run_demo(context: Context, options: Namespace) -> int:
     _end_in_order()
     folder = options.data_dir.expanduser().resolve()
     with embedded_server(folder) as dsn:
-        settings = Settings("demo", Profile(), SecretStr(dsn), read_only=getattr(options, "read_only", False))
+        port = _free_port()
+        profile = Profile(chain=_chain(port))
+        settings = Settings("demo", profile, SecretStr(dsn), read_only=getattr(options, "read_only", False))
         await _prepare(settings, options, folder)
-        with _simulator(dsn, options, folder):
+        with _simulator(dsn, options, folder, port):
             async with _timer(settings):
                 if options.headless:
                     emit(json.dumps({"dsn": dsn}))
@@ -97,13 +108,15 @@ async def _timer(settings: Settings) -> AsyncGenerator[None]:
     """Runs the jobs when they are due, as a timer does on an ops box."""
     database = open_database(Settings(settings.profile_name, settings.profile, settings.dsn, read_only=False))
     await database.open()
-    task = asyncio.create_task(_run_when_due(Source(database)))
+    source = Source(database, chain=escrow_chain(settings.profile.chain))
+    task = asyncio.create_task(_run_when_due(source))
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        await source.close()
         await database.close()
 
 
@@ -116,10 +129,22 @@ async def _run_when_due(source: Source) -> None:
         await asyncio.sleep(_TIMER_S)
 
 
+def _free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _chain(port: int) -> ChainTable:
+    return ChainTable(target=f"127.0.0.1:{port}", packages=(SIMULATED_PACKAGE,), tls=False, requests_per_s=1000)
+
+
 @contextmanager
-def _simulator(dsn: str, options: Namespace, folder: Path) -> Generator[None]:
-    """The gateways, in a process of their own so that the console keeps a core for itself."""
-    command = own_command("simulate", "--until-eof", "--rate", str(options.rate), "--seed", str(options.seed))
+def _simulator(dsn: str, options: Namespace, folder: Path, port: int) -> Generator[None]:
+    """The gateways and the chain, in a process of their own so that the console keeps a core for itself."""
+    known = ("--rate", str(options.rate), "--seed", str(options.seed), "--chain-port", str(port))
+    command = own_command("simulate", "--until-eof", *known)
     if options.stuck_gateway is not None:
         command += ["--stuck-gateway", options.stuck_gateway]
     with (folder / "simulator.log").open("wb") as log:

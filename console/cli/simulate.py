@@ -4,13 +4,14 @@ import asyncio
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from contextlib import AsyncExitStack
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, to_json
 from db.errors import Denied
 from db.service_life import recorded_life
-from db.source import SIMULATED_GATEWAYS, SimulationProgress, simulate
+from db.source import SIMULATED_GATEWAYS, SimulationProgress, simulate, simulated_chain
 
 
 def rate(text: str) -> float:
@@ -41,6 +42,9 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="same seed, same traffic (1)")
     add_stuck_gateway(parser)
     parser.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
+    parser.add_argument(
+        "--chain-port", metavar="P", type=int, help="also answer on this port for a simulated chain with its escrow"
+    )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     parser.set_defaults(run=run_simulate)
 
@@ -69,7 +73,12 @@ async def run_simulate(context: Context, options: Namespace) -> int:
             loop.add_reader(sys.stdin.fileno(), _stop_at_eof, loop, stop)
         except PermissionError:  # a file or /dev/null cannot be waited on: it is at its end at once
             stop.set()
-    async with context.database() as database, recorded_life(database, "simulator"):
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(context.database())
+        await stack.enter_async_context(recorded_life(database, "simulator"))
+        if options.chain_port is not None:
+            dsn = settings.dsn.get_secret_value()
+            await stack.enter_async_context(simulated_chain(dsn, options.chain_port, options.seed))
         progress = await simulate(
             settings.dsn.get_secret_value(),
             options.rate,

@@ -152,6 +152,15 @@ class _Decision:
     ledger: UUID | None = None
 
 
+@dataclass(slots=True)
+class _Transaction:
+    """The events of one transaction that are to be decided about, and what the books have under its digest."""
+
+    decisions: list[_Decision] = field(default_factory=list[_Decision])
+    escrow: list[_EscrowRow] = field(default_factory=list[_EscrowRow])
+    ledger: list[_LedgerRow] = field(default_factory=list[_LedgerRow])
+
+
 async def take_in(connection: Connection, arrivals: Sequence[Arrival]) -> Counter[str]:
     """Puts events into the inbox, and those that are new onto the books. Returns how many became what.
 
@@ -211,15 +220,17 @@ async def _settle(connection: Connection, digests: Iterable[bytes]) -> Counter[s
     await escrow.execute(_ESCROW_ROWS, {"spellings": spellings})
     ledger = connection.cursor(row_factory=class_row(_LedgerRow))
     await ledger.execute(_LEDGER_ROWS, {"spellings": spellings})
-    escrow_rows, ledger_rows = await escrow.fetchall(), await ledger.fetchall()
-    by_transaction: defaultdict[bytes, list[_Decision]] = defaultdict(list)
+    transactions: defaultdict[Digest, _Transaction] = defaultdict(_Transaction)
     for decision in found:
-        by_transaction[decision.event.tx_digest].append(decision)
-    for raw, together in by_transaction.items():
-        digest = Digest(raw)
-        on_escrow = [row for row in escrow_rows if Digest.parse(row.digest) == digest]
-        decide(together, on_escrow, [row for row in ledger_rows if Digest.parse(row.digest) == digest])
-        taken = {row.seq for row in on_escrow if row.digest == str(digest)}
+        transactions[Digest(decision.event.tx_digest)].decisions.append(decision)
+    for row in await escrow.fetchall():
+        transactions[Digest.parse(row.digest)].escrow.append(row)
+    for entry in await ledger.fetchall():
+        transactions[Digest.parse(entry.digest)].ledger.append(entry)
+    for digest, transaction in transactions.items():
+        together = transaction.decisions
+        decide(together, transaction.escrow, transaction.ledger)
+        taken = {row.seq for row in transaction.escrow if row.digest == str(digest)}
         for decision in together:
             await _write(connection, decision, taken)
     for decision in decisions:

@@ -61,6 +61,7 @@ class Ledger:
     transactions: dict[Digest, SimulatedTransaction] = field(default_factory=dict[Digest, SimulatedTransaction])
     events: list[SimulatedEvent] = field(default_factory=list[SimulatedEvent])
     objects: dict[ObjectId, SimulatedObject] = field(default_factory=dict[ObjectId, SimulatedObject])
+    _in_tip: int = field(default=0, init=False)  # transactions in the last checkpoint
 
     def commit(
         self,
@@ -76,7 +77,8 @@ class Ledger:
         if not same_checkpoint:
             self.tip += 1
             self.tip_at = at or self.tip_at + timedelta(seconds=1)
-        index = sum(1 for known in self.transactions.values() if known.checkpoint == self.tip) if same_checkpoint else 0
+        self._in_tip = self._in_tip + 1 if same_checkpoint else 1
+        index = self._in_tip - 1
         digest = digest or Digest(hashlib.sha256(f"{self.chain_id} {self.tip} {index}".encode()).digest())
         emitted = tuple(
             SimulatedEvent(Position(self.tip, index, number), digest, type_, sender, fields)
@@ -89,6 +91,7 @@ class Ledger:
     def advance(self, checkpoints: int) -> None:
         """Adds checkpoints without any transaction of ours."""
         self.tip += checkpoints
+        self._in_tip = 0
         self.tip_at += timedelta(seconds=checkpoints)
 
     def events_after(self, position: Position) -> Sequence[SimulatedEvent]:

@@ -1,0 +1,177 @@
+"""The chain of an invented business: its escrow as the books have it, and what happens on it from then on.
+
+Nothing of it is on any network. The node says "simulated" wherever a real one names its chain.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import groupby
+from random import Random
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+
+from db.chain.simulated.ledger import Ledger, SimulatedObject
+from db.chain.values import Address, Digest, MoveType, ObjectId
+
+PACKAGE: Final = ObjectId(f"0x{hashlib.sha256(b'the escrow contract of the demo').hexdigest()}")
+_SERVICE: Final = Address(f"0x{hashlib.sha256(b'the service of the demo').hexdigest()}")
+_BEGAN: Final = datetime(2020, 1, 1, tzinfo=UTC)  # the chain; it has a checkpoint a second
+_NAMES: Final = {"deposit": "Deposit", "withdraw": "Withdrawal", "charge": "Charge", "credit": "Credit"}
+_USDC_PER_CENT: Final = 10_000
+_DEPOSIT_EVERY_S: Final = 30.0  # in the mean
+
+# What was read from the chain before is told again as it was. Coins other than USDC never were on this contract.
+_READ: LiteralString = """
+    SELECT tx_digest AS digest, at, event_index AS index, type, fields FROM console.chain_event
+"""
+_BOOKED: LiteralString = """
+    SELECT x.tx_digest AS digest, x.timestamp AS at, x.event_seq AS index, x.tx_type AS kind, x.amount,
+           c.escrow_contract_id AS account
+    FROM escrow_transactions x JOIN customers c USING (customer_id)
+    WHERE c.escrow_contract_id IS NOT NULL AND (x.asset_type IS NULL OR x.asset_type LIKE '%%USDC')
+      AND NOT EXISTS (SELECT FROM console.chain_event e WHERE e.tx_id = x.tx_id)
+"""
+_ACCOUNTS: LiteralString = """
+    SELECT escrow_contract_id AS account, wallet_address AS wallet, status,
+           coalesce(current_balance_usd_cents, 0) AS balance, coalesce(max_monthly_usd_cents, 0) AS most,
+           coalesce(current_month_charged_usd_cents, 0) AS charged
+    FROM customers WHERE escrow_contract_id IS NOT NULL ORDER BY customer_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    digest: bytes
+    at: datetime
+    index: int
+    type: str
+    fields: dict[str, Any]
+
+    @property
+    def event(self) -> tuple[Digest, datetime, int, MoveType, dict[str, Any]]:
+        return Digest(self.digest), self.at, self.index, MoveType.parse(self.type), self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Booked:
+    digest: str
+    at: datetime
+    index: int
+    kind: str
+    amount: Decimal
+    account: str
+
+    @property
+    def event(self) -> tuple[Digest, datetime, int, MoveType, dict[str, Any]]:
+        unit = 1_000_000 if self.kind in ("deposit", "withdraw") else 100
+        fields = {"account_id": self.account, "amount": str(int(self.amount * unit))}
+        return Digest.parse(self.digest), self.at, self.index, _type(f"{_NAMES[self.kind]}Event"), fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    account: str
+    wallet: str
+    status: str
+    balance: int
+    most: int
+    charged: int
+
+
+@asynccontextmanager
+async def simulated_chain(dsn: str, port: int, seed: int) -> AsyncGenerator[None]:
+    """A node for it on this machine while the block runs; customers deposit now and then."""
+    from db.chain.simulated.node import Node, serving
+
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        ledger = await ledger_of(connection)
+    async with serving(Node(ledger), port=port):
+        going_on = asyncio.create_task(_go_on(ledger, Random(seed)))
+        try:
+            yield
+        finally:
+            going_on.cancel()
+            with suppress(asyncio.CancelledError):
+                await going_on
+
+
+async def ledger_of(connection: AsyncConnection[TupleRow]) -> Ledger:
+    """The same books, the same chain: checkpoints follow the time, so that a cursor outlives a restart."""
+    read = connection.cursor(row_factory=class_row(_Read))
+    await read.execute(_READ)
+    booked = connection.cursor(row_factory=class_row(_Booked))
+    await booked.execute(_BOOKED)
+    events = [row.event for row in await read.fetchall()] + [row.event for row in await booked.fetchall()]
+    ledger = Ledger(tip_at=_BEGAN)
+    for (second, digest), group in groupby(
+        sorted(events, key=lambda event: (int(event[1].timestamp()), event[0], event[2])),
+        key=lambda event: (int(event[1].timestamp()), event[0]),
+    ):
+        emitted = [(type_, fields) for _, _, _, type_, fields in group]
+        _commit(ledger, datetime.fromtimestamp(second, UTC), _SERVICE, emitted, digest)
+    accounts = connection.cursor(row_factory=class_row(_Account))
+    await accounts.execute(_ACCOUNTS)
+    for account in await accounts.fetchall():
+        id_ = ObjectId(account.account)
+        ledger.objects[id_] = SimulatedObject(id_, _type("Account"), _fields(account))
+    return ledger
+
+
+def _fields(account: _Account) -> dict[str, object]:
+    return {
+        "id": account.account,
+        "user_address": account.wallet,
+        "suiftly_address": _SERVICE,
+        "balance_usdc": str(account.balance * _USDC_PER_CENT),
+        "spending_limit_usd_cents": str(account.most),
+        "current_period_charged_usd_cents": str(account.charged),
+        "upgraded_to": None,
+    }
+
+
+async def _go_on(ledger: Ledger, random: Random) -> None:
+    """A checkpoint a second; in some of them somebody deposits, rarely somebody whom no customer is."""
+    known = list(ledger.objects.values())
+    while True:
+        now = datetime.now(UTC)
+        if known and random.random() < 1 / _DEPOSIT_EVERY_S:
+            object_ = random.choice(known)
+            units = random.randint(10, 200) * 1_000_000 + random.choice((0, 0, 0, random.randrange(1_000_000)))
+            account = object_.object_id if random.random() < 0.95 else ObjectId(f"0x{random.randbytes(32).hex()}")
+            wallet = Address(str(object_.fields["user_address"]))
+            digest = _commit(ledger, now, wallet, [_deposit(account, units)], Digest(random.randbytes(32)))
+            if account == object_.object_id:
+                object_.fields["balance_usdc"] = str(int(str(object_.fields["balance_usdc"])) + units)
+                object_.version, object_.previous = object_.version + 1, digest
+        else:
+            ledger.advance(max(0, _checkpoint(now) - ledger.tip))
+        await asyncio.sleep(1)
+
+
+def _deposit(account: ObjectId, units: int) -> tuple[MoveType, dict[str, Any]]:
+    return _type("DepositEvent"), {"account_id": account, "amount": str(units)}
+
+
+def _commit(
+    ledger: Ledger, at: datetime, sender: Address, events: Sequence[tuple[MoveType, dict[str, Any]]], digest: Digest
+) -> Digest:
+    ahead = _checkpoint(at) - ledger.tip
+    if ahead > 1:
+        ledger.advance(ahead - 1)
+    return ledger.commit(sender, events, digest=digest, at=at, same_checkpoint=ahead <= 0)
+
+
+def _checkpoint(at: datetime) -> int:
+    return int((at - _BEGAN).total_seconds())
+
+
+def _type(name: str) -> MoveType:
+    return MoveType(Address(PACKAGE), "escrow", name)
