@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from console.moments import parse_age, parse_moment
 from console.saved_filters import SavedFilterError, find_filter
 from console.settings import UsageError
-from db.source import FilterError, RequestFilter, filter_from_options, parse_request_filter
+from db.source import RETENTION, FilterError, RequestFilter, filter_from_options, parse_request_filter
 
 _FILTERS = {
     "customer": "customer id, none, comma list",
@@ -21,7 +21,6 @@ _FILTERS = {
     "path": "beginning of the path",
     "slower-than": "500ms, 2s",
 }
-_LONGEST = timedelta(days=2)  # the log keeps no more
 
 
 def add_filters(parser: ArgumentParser) -> None:
@@ -51,7 +50,7 @@ def duration(text: str) -> timedelta:
         age = parse_age(text)
     except ValueError:
         age = timedelta()
-    if not timedelta() < age <= _LONGEST:
+    if not timedelta() < age <= RETENTION:
         raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
     return age
 

@@ -27,6 +27,7 @@ _AROUND_S = 2.0
 _SEARCH_S = 10.0  # for each window of a search
 _CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
 RETENTION = timedelta(days=2)
+"""How far back is looked: the default of console.metering.retention, which a database may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
