@@ -1,6 +1,7 @@
 """What can be typed behind `:`."""
 
 import difflib
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,13 +31,16 @@ def parse_command(text: str) -> Place:
     word, _, rest = text.strip().partition(" ")
     name = _ALIASES.get(word.lower(), word.lower())
     rest = rest.strip()
-    if name in ("key", "customer"):
+    if name in ("key", "customer", "ledger"):
         if not rest:
             raise ValueError(f":{name} wants {'a fingerprint' if name == 'key' else 'a customer id'} behind it")
-        matching = [place for place in recognised(rest) if place.kind == name]
+        kind = "key" if name == "key" else "customer"
+        matching = [place for place in recognised(rest) if place.kind == kind]
         if not matching:
             raise ValueError(f"{rest!r} is not a {'fingerprint' if name == 'key' else 'customer id'}")
-        return matching[0]
+        return Place(name, matching[0].subject)
+    if name == "bill" and not re.fullmatch(r"[0-9a-fA-F-]{4,36}", rest):
+        raise ValueError(":bill wants a bill's id behind it, or the first four characters or more of it")
     if name in COMMANDS:
         return Place(name, rest)
     if is_evm_address(word):

@@ -8,6 +8,8 @@ from console.places import Place
 from console.screens.approvals import ApprovalsScreen
 from console.screens.audit import AuditScreen
 from console.screens.base import DeckScreen
+from console.screens.bill import BillScreen
+from console.screens.billing import BillingScreen
 from console.screens.control import ControlScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
@@ -15,7 +17,9 @@ from console.screens.groups import GroupsScreen
 from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
 from console.screens.keys import KeysScreen
+from console.screens.ledger import LedgerScreen
 from console.screens.overview import OverviewScreen
+from console.screens.reconcile import ReconcileScreen
 from console.screens.requests import RequestsScreen
 from console.screens.saved import SavedScreen
 from console.screens.usage import UsageScreen
@@ -38,6 +42,7 @@ _TOP = (
     Entry("keys", KeysScreen, "Find a key by fingerprint or by the pasted key; revoke", ("k",)),
     Entry("requests", RequestsScreen, "The live request log", ("r", "log", "tail")),
     Entry("usage", UsageScreen, "Charts of traffic, errors, latency and bytes; who uses most", ("u",)),
+    Entry("billing", BillingScreen, "Bills by month and status; who is near a limit; ledger, reconciliation", ("b",)),
     Entry("control", ControlScreen, "Flags, vault versions, how long the log is kept", ("co",)),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
     Entry("audit", AuditScreen, "Who did what, when and why; verify the chain", ("au",)),
@@ -45,6 +50,9 @@ _TOP = (
 _ABOVE = (
     Entry("customer", CustomerScreen, aliases=("c",)),
     Entry("key", KeyScreen),
+    Entry("bill", BillScreen),
+    Entry("ledger", LedgerScreen, aliases=("l",)),
+    Entry("reconcile", ReconcileScreen),
     Entry("groups", GroupsScreen, aliases=("g",)),
     Entry("saved", SavedScreen),
     Entry("approvals", ApprovalsScreen, "What waits for a second person", ("ap",)),

@@ -36,6 +36,8 @@ from db.suiftly.billing import (
     MonthCount,
     this_month,
 )
+from db.suiftly.billing_search import HINT as BILL_SEARCH_HINT
+from db.suiftly.billing_search import BillQuestion, parse_bill_question
 from db.suiftly.breakdown import Breakdown, Group, GroupBy, Groups, Histogram
 from db.suiftly.codes import HEAD_2026, TrafficClass, server_label, traffic_class
 from db.suiftly.codes import event as _event
@@ -82,7 +84,7 @@ from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
-from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation
+from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation, Watermark
 from db.suiftly.request_filter import FilterError, RequestFilter
 from db.suiftly.request_filter import from_options as filter_from_options
 from db.suiftly.request_filter import parse as parse_request_filter
@@ -98,6 +100,7 @@ from db.suiftly.simulation.chain import simulated_chain
 from db.suiftly.simulation.gateways import LABELS as SIMULATED_GATEWAYS
 from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.spending import Spending, SpendingLimits
+from db.suiftly.spending_watch import SpendingWatch, Watched
 from db.suiftly.traffic import Overview, TopCustomer, Traffic
 from db.suiftly.usage import Charts, Usage
 from db.suiftly.usage_sums import Latencies, Measures
@@ -114,6 +117,7 @@ from db.suiftly.vault.versions import Absence, Opened, Vaults, VaultVersion
 
 __all__ = [
     "AUDIT_SEARCH_HINT",
+    "BILL_SEARCH_HINT",
     "BILL_STATUSES",
     "CONTROL_SET_BY",
     "EVM_ADDRESS",
@@ -144,6 +148,7 @@ __all__ = [
     "BillDetail",
     "BillDifference",
     "BillLine",
+    "BillQuestion",
     "BillSearch",
     "Blocked",
     "Check",
@@ -218,6 +223,7 @@ __all__ = [
     "SimulationProgress",
     "Source",
     "Spending",
+    "SpendingWatch",
     "Standing",
     "State",
     "SuspendCustomer",
@@ -237,6 +243,8 @@ __all__ = [
     "VaultVersion",
     "Verification",
     "Visitor",
+    "Watched",
+    "Watermark",
     "accepting_loss",
     "actions",
     "as_record",
@@ -256,6 +264,7 @@ __all__ = [
     "looks_like_key",
     "mask_ip",
     "parse_audit_search",
+    "parse_bill_question",
     "parse_cents",
     "parse_customer_search",
     "parse_fingerprint",
@@ -325,6 +334,7 @@ class Source:
         self.reconciliation = Reconciliation(database)
         self.requests = Requests(database)
         self.spending = SpendingLimits(database, self.prices)
+        self.spending_watch = SpendingWatch(self.spending, self.billing)
         self.traffic = Traffic(database)
         self.vaults = Vaults(database, self.prices, vault)
 

@@ -11,12 +11,12 @@ def subject_words(subject: str) -> str:
     kind, _, value = subject.partition(":")
     if kind == "key" and value.isdecimal():
         return f"key {format_fingerprint(int(value))}"
-    return f"{kind} {value}".strip()
+    return f"{kind} {value[:8] if kind == 'bill' else value}".strip()
 
 
 def place_of(subject: str) -> Place | None:
     """Where to look at it; None for what has no screen."""
     kind, _, value = subject.partition(":")
-    if kind in ("key", "customer") and value.isdecimal():
+    if (kind in ("key", "customer") and value.isdecimal()) or kind == "bill":
         return Place(kind, value)
     return Place(_SCREENS[kind]) if kind in _SCREENS else None

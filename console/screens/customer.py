@@ -39,6 +39,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
+        Binding("m", "money", "Ledger", id="customer.ledger", tooltip="Ledger, escrow, and what is spent of the limit"),
         Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
         Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
         Binding(
@@ -102,6 +103,9 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def action_log(self) -> None:
         self.go("requests", f"customer:{self.customer_id}")
+
+    def action_money(self) -> None:
+        self.go("ledger", self.place.subject)
 
     def action_revoke(self) -> None:
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())

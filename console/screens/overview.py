@@ -1,5 +1,7 @@
 """Is anything wrong right now?"""
 
+from dataclasses import replace
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -16,13 +18,14 @@ from widgets.keyset_table import Column, KeysetTable
 from widgets.stacked_bars import Bars, StackedBars
 from widgets.tone import Tone
 
+_MONEY_S = 15.0  # seconds between two looks at spending, which changes by the hour
 _SIGNS = {"bad": ("▲ bad", Tone.BAD), "warn": ("! warn", Tone.WARN)}
 
 
 class OverviewScreen(DeckScreen[Overview]):
     """Traffic by class, errors, latency, the busiest customers, and a list of what needs a look."""
 
-    topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys", "control"})
+    topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys", "control", "billing"})
     period: ClassVar[float | None] = 2.0
     DEFAULT_CSS = """
     OverviewScreen #numbers { height: 2; padding: 0 1; }
@@ -38,6 +41,8 @@ class OverviewScreen(DeckScreen[Overview]):
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
         self._numbers = self._whole = ""
+        self._money: tuple[Attention, ...] = ()
+        self._money_until = 0.0
         self.attention: KeysetTable[Attention] = KeysetTable(
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
@@ -76,7 +81,16 @@ class OverviewScreen(DeckScreen[Overview]):
         self.top.focus()
 
     async def load(self) -> Overview:
-        return await self.source.traffic.overview()
+        overview = await self.source.traffic.overview()
+        if monotonic() >= self._money_until:
+            self._money = await self.source.spending_watch.attention()
+            self._money_until = monotonic() + _MONEY_S
+        return replace(overview, attention=(*overview.attention, *self._money))
+
+    def _hinted(self, topic: str) -> None:
+        if topic == "billing":
+            self._money_until = 0.0
+        super()._hinted(topic)
 
     def paint(self, snapshot: Overview) -> None:
         numbers = _numbers(snapshot)

@@ -3,7 +3,7 @@
 import math
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
@@ -31,6 +31,7 @@ from db.source import (
     RequestFilter,
     RequestRow,
     Source,
+    Spending,
     SystemControl,
     Top,
     TopBy,
@@ -45,6 +46,8 @@ from db.suiftly.control import Control
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys import Keys
 from db.suiftly.requests import Requests
+from db.suiftly.spending import SpendingLimits
+from db.suiftly.spending_watch import SpendingWatch
 from db.suiftly.traffic import Traffic
 from db.suiftly.usage import Charts
 from db.suiftly.usage_top import Ranking
@@ -78,10 +81,38 @@ FROM (VALUES
     (4242, 77310, 'graphql', '2025-12-25 00:00:00Z', NULL, NULL, NULL),
     (99, 1042, 'seal', '2025-11-03 08:20:00Z', '2026-02-02 02:02:02Z', 'bob', 'rotation')
 ) AS v (fp, customer, service, created, revoked, by, reason);
-INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, created_at)
-    VALUES (2711124630, 'deposit', 98765432, '2026-01-16 00:00:00Z');
-INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type, status)
-    VALUES (2711124630, '2026-02-01Z', '2026-03-01Z', 345600, 'charge', 'pending');
+INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash, invoice_id, description, created_at)
+    VALUES (2711124630, 'deposit', 98765432, 'tx-1', NULL, 'Deposit in USDC', '2026-01-16 00:00:00Z'),
+           (1042, 'deposit', 130000, 'tx-2', NULL, 'Deposit in USDC', '2026-01-05 09:00:00Z'),
+           (1042, 'charge', -6544, 'tx-3', '5e1f0000-0000-4000-8000-000000000002', 'Usage 2026-02-01 to 2026-02-15',
+            '2026-02-15 00:06:00Z'),
+           (1042, 'charge', -200, 'tx-4', NULL, NULL, '2026-03-02 12:00:00Z');
+INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, asset_type, timestamp)
+    VALUES (1042, 'tx-2', 'deposit', 1300, '0x2::usdc::USDC', '2026-01-05 09:00:00Z'),
+           (1042, 'tx-3', 'charge', 65.44, '0x2::usdc::USDC', '2026-02-15 00:06:00Z'),
+           (1042, 'tx-5', 'withdraw', 20, '0x2::usdc::USDC', '2026-03-01 08:00:00Z');
+INSERT INTO billing_records (id, customer_id, billing_period_start, billing_period_end, amount_usd_cents, type, status,
+                             tx_digest, created_at)
+    VALUES ('5e1f0000-0000-4000-8000-000000000001', 2711124630, '2026-02-01Z', '2026-03-01Z', 345600, 'charge',
+            'pending', NULL, '2026-03-01 00:05:00Z'),
+           ('5e1f0000-0000-4000-8000-000000000002', 1042, '2026-02-01Z', '2026-02-15Z', 6544, 'charge', 'paid', 'tx-3',
+            '2026-02-15 00:05:00Z'),
+           ('5e1f0000-0000-4000-8000-000000000003', 1042, '2026-02-15Z', '2026-03-01Z', 8111, 'charge', 'failed', NULL,
+            '2026-03-01 00:05:01Z'),
+           ('5e1f0000-0000-4000-8000-000000000004', 1042, '2026-02-01Z', '2026-03-01Z', -1250, 'credit', 'paid', NULL,
+            '2026-02-20 10:00:00Z');
+INSERT INTO usage_records (customer_id, service_type, request_count, bytes_transferred, window_start, window_end,
+                           billing_record_id, charged_amount)
+SELECT 1042, service, requests, requests * 900, at, at + interval '1 hour', bill::uuid, charged FROM (VALUES
+    ('seal', 400000, timestamptz '2026-02-03 10:00Z', '5e1f0000-0000-4000-8000-000000000002', 40.0),
+    ('grpc', 254321, '2026-02-05 11:00Z', '5e1f0000-0000-4000-8000-000000000002', 25.4321),
+    ('seal', 1234, '2026-02-03 10:00Z', '5e1f0000-0000-4000-8000-000000000003', 0.1234),
+    ('seal', 409800, '2026-02-17 10:00Z', '5e1f0000-0000-4000-8000-000000000003', 40.98)
+) AS v (service, requests, at, bill, charged);
+INSERT INTO console.monthly_fee (customer_id, month, service_type, item, detail, amount_usd, billing_record_id)
+    VALUES (1042, '2026-02-01', 'seal', 'tier', 'pro', 40, '5e1f0000-0000-4000-8000-000000000003');
+INSERT INTO console.billing_blocked (customer_id, reason, open_usd, since)
+    VALUES (77310, 'suspended', 12.3456, '2026-03-13 00:05:00Z');
 INSERT INTO console.audit (operation_id, at, action, subjects, os_user, ssh_source, db_role, reason, outcome, message,
                            before, after)
 VALUES ('00000000-0000-4000-8000-000000000001', '2026-03-14 14:55:00Z', 'revoke-keys', '{key:2067599556}', 'ann',
@@ -374,6 +405,22 @@ class _Control(Control):
         return replace(await super().read(), now=NOW)
 
 
+class _Spending(SpendingLimits):
+    """Of the limit, as if it were NOW."""
+
+    async def of(self, customer: int) -> Spending | None:
+        found = await super().of(customer)
+        return found and _in_march(found)
+
+    async def near(self, *, percent: int = 80, limit: int = 100) -> tuple[Spending, ...]:
+        return tuple(map(_in_march, await super().near(percent=percent, limit=limit)))
+
+
+def _in_march(spending: Spending) -> Spending:
+    so_far = spending.spent_cents + spending.open_cents
+    return replace(spending, begin=date(2026, 3, 1), end=date(2026, 4, 1), projected_cents=so_far * 31 // 14)
+
+
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
 
@@ -386,4 +433,6 @@ class FrozenSource(Source):
         self.keys = _Keys(database)
         self.ranking = _Ranking(database)
         self.requests = _Requests(database)
+        self.spending = _Spending(database, self.prices)
+        self.spending_watch = SpendingWatch(self.spending, self.billing)
         self.traffic = _Traffic(database)

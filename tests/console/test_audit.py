@@ -75,6 +75,10 @@ async def test_what_the_role_may_not_do_is_bound_to_no_key(business: str) -> Non
     try:
         async with console(business.replace("postgres@", f"{role}@")) as deck:
             await deck.sees("read-only")
+            assert "is not known" not in deck.text, "it may read who is near a limit"
+            await deck.say(":", "ledger 7")
+            await deck.sees("Nothing is in the ledger.")
+            await deck.until(lambda: "Bills" in deck.footer and "Credit" not in deck.footer, "no credit")
             await deck.say(":", f"customer {CUSTOMER}")
             await deck.sees("0x0000002a")
             assert not {"Revoke", "Suspend"} & set(deck.footer.replace("/", " ").split())

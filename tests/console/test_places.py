@@ -29,6 +29,8 @@ LIKE_A_KEY = "GqCDVFjG3Erba9b3bCwVzxYc3SifctDXRHZsvYJ2XidS"  # one in 200 does
         ("c 7", Place("customer", "7")),
         ("key 0x0000002a", Place("key", "42")),
         ("key 42", Place("key", "42")),
+        ("ledger 42", Place("ledger", "42")),
+        ("bill 3C52-53", Place("bill", "3C52-53")),
         (f"key {PASTED_KEY}", Place("key", str(PASTED))),
         (PASTED_KEY, Place("key", str(PASTED))),
         ("0x0000002a", Place("key", "42")),
@@ -57,6 +59,8 @@ def test_a_command_names_a_place(typed: str, place: Place) -> None:
         ("customer nobody", "'nobody' is not a customer id"),
         ("customer 0", "'0' is not a customer id"),
         ("customer 4294967296", "'4294967296' is not a customer id"),
+        ("ledger bob", "'bob' is not a customer id"),
+        ("bill INV-7", ":bill wants a bill's id behind it, or the first four characters or more of it"),
         ("key nothing", "'nothing' is not a fingerprint"),
     ],
 )

@@ -54,13 +54,17 @@ SCREENS = (
     ("key-revoked", f"key {OLD_KEY}", "same finding"),
     ("audit", "audit", "same finding"),
     ("control", "control", "000000011-"),
+    ("billing", "billing 2026-02", "5e1f0000"),
+    ("billing-empty", "billing 2026-01 failed", "No bill matches."),
+    ("bill", "bill 5e1f0000-0000-4000-8000-000000000003", "40.98000000"),
+    ("ledger", "ledger 1042", "it names no bill"),
     ("groups", "groups customer 1h !class:burst status:2xx,4xx,5xx", "48,213"),
     ("requests", "requests", "backend 504"),
     ("usage", "usage", "bytes, in 15 min   · sent"),
     ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
-SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "control")
+SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "control", "billing", "ledger")
 
 
 async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:
