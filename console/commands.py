@@ -78,7 +78,7 @@ class Commands:
             return
         prompt.close()
         if place.kind == "quit":
-            self._app.exit(0)
+            self._app.run_worker(self._app.action_quit())
         elif place.kind == "help":
             self._show_help()
         elif place.kind != "save":

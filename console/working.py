@@ -1,6 +1,7 @@
 """Jobs started from a screen: they belong to the app, and go on when the screen is left."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from textual.app import App
@@ -8,6 +9,8 @@ from textual.app import App
 from console.failures import word
 from db.errors import DatabaseError
 from db.source import Job, Source
+
+_TWICE_S = 8.0  # two wishes to leave within this are meant
 
 
 class JobStarter:
@@ -17,6 +20,17 @@ class JobStarter:
         self._app = app
         self._source = source
         self._changed = changed
+        self._running: list[str] = []
+        self._told_at = -_TWICE_S
+
+    def may_leave(self) -> bool:
+        """Whether nothing runs in this console; else what does is told, and asking once more soon is an answer."""
+        if not self._running or monotonic() - self._told_at < _TWICE_S:
+            return True
+        self._told_at = monotonic()
+        text = "Leaving stops it after its current step; what it committed stays. Once more to leave."
+        self._app.notify(text, title=f"{', '.join(self._running)} runs here", severity="warning", timeout=_TWICE_S)
+        return False
 
     def start(self, job: Job, *, dry_run: bool) -> None:
         """Runs it now, unless someone else does."""
@@ -27,11 +41,14 @@ class JobStarter:
         self._app.run_worker(self._stop(job), group="jobs", exclusive=False)
 
     async def _run(self, job: Job, *, dry_run: bool) -> None:
+        self._running.append(job.name)
         try:
             run = await self._source.run_job(job, dry_run=dry_run)
         except DatabaseError as error:
             self._say_failure(job, error)
             return
+        finally:
+            self._running.remove(job.name)
         self._changed("jobs")
         severity = "warning" if run.bad else "information"
         text = run.message or run.outcome

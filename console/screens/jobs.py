@@ -1,8 +1,8 @@
 """The jobs: what each did last, running one, watching it, its history."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,9 +10,10 @@ from textual.widgets import Static
 
 from console.places import Place
 from console.screens.base import DeckScreen
-from console.words import ago, moment
+from console.words import ago, moment, short
 from db.source import JOBS, Job, JobRun, Source
 from widgets.keyset_table import Column, KeysetTable
+from widgets.prompt import Prompt, typed
 from widgets.tone import Tone
 
 _TONES = {
@@ -32,6 +33,7 @@ class JobState:
 
     job: Job
     last: JobRun | None
+    due_in_s: float
     now: datetime
 
 
@@ -52,20 +54,26 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         Binding("ctrl+r", "run", "Run", id="jobs.run", tooltip="Run this job now, unless someone else does"),
         Binding("ctrl+e", "dry_run", "Dry run", id="jobs.dry_run", tooltip="Say what it would change; change nothing"),
         Binding("ctrl+x", "stop", "Stop", id="jobs.stop", tooltip="Ask the running job to stop at its next step"),
-    ]
+        Binding("slash", "filter", "Filter", key_display="/", priority=True, id="jobs.filter",
+                tooltip="Narrow the history: a job, an outcome"),
+        Binding("ctrl+l", "clear", "Clear filter", show=False, id="jobs.clear", tooltip="The whole history again"),
+    ]  # fmt: skip
     DEFAULT_CSS = """
-    JobsScreen #jobs { height: 1fr; }
-    JobsScreen #history { height: 2fr; }
+    JobsScreen #jobs { max-height: 50%; }
+    JobsScreen #history { height: 1fr; }
     JobsScreen .title { padding: 0 1; text-style: bold; color: $text-accent; height: 1; }
+    JobsScreen #whole { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
+        self.wanted = parse_history(place.subject)
         self.jobs: KeysetTable[JobState] = KeysetTable(
             (
-                Column("job", 20, lambda row: row.job.name),
+                Column("job", 19, lambda row: row.job.name),
                 Column("last outcome", 12, lambda row: _outcome(row.last)),
-                Column("when", 12, lambda row: ago(row.last.started_at, row.now) if row.last else "-"),
+                Column("when", 11, lambda row: ago(row.last.started_at, row.now) if row.last else "-"),
+                Column("due", 9, _due),
                 Column("what it does, or how far it is", 20, _doing, flex=True),
             ),
             lambda row: row.job.name,
@@ -75,62 +83,160 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         self.history: KeysetTable[JobRun] = KeysetTable(
             (
                 Column("started (UTC)", 19, lambda row: moment(row.started_at)),
-                Column("job", 20, lambda row: row.job),
+                Column("job", 19, lambda row: row.job),
                 Column("outcome", 10, _outcome),
                 Column("seconds", 8, lambda row: f"{row.duration_s:,.1f}", align="right"),
                 Column("by", 10, lambda row: row.os_user, hide_below=100),
                 Column("message", 10, _message, flex=True),
             ),
             lambda row: row.run_id,
-            "No job was run yet.",
+            "No run is on record.",
             id="history",
         )
 
     def compose_body(self) -> ComposeResult:
         yield self.jobs
-        yield Static("history", classes="title")
+        yield Static("history", id="title", classes="title", markup=False)
         yield self.history
+        yield Static("", id="whole", markup=False)
 
     def on_mount(self) -> None:
+        self.jobs.styles.height = 1 + len(JOBS)
         self.jobs.focus()
+        self._tell_filter()
 
     async def load(self) -> JobsSnapshot:
-        history = await self.source.jobs.page(limit=200)
+        wanted = self.wanted
+        history = await self.source.jobs.page(job=wanted.job, outcome=wanted.outcome, limit=200)
         last = await self.source.jobs.last([job.name for job in JOBS])
+        due = await self.source.jobs.due_in({job.name: job.every_s for job in JOBS})
         now = datetime.now(UTC)
-        return JobsSnapshot(tuple(JobState(job, last.get(job.name), now) for job in JOBS), history)
+        return JobsSnapshot(tuple(JobState(job, last.get(job.name), due[job.name], now) for job in JOBS), history)
 
     def paint(self, snapshot: JobsSnapshot) -> None:
         self.jobs.show(snapshot.jobs, complete=True)
         self.history.show(snapshot.history, complete=True)
+        self._tell_whole()
+
+    def narrow(self, subject: str) -> None:
+        self.wanted = parse_history(subject)
+        self.place = Place("jobs", subject.strip())
+        self._tell_filter()
+        self.reload()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""
         return self.deck.deck_state.may_run_jobs if action in ("run", "dry_run", "stop") else True
 
+    def action_filter(self) -> None:
+        if not typed(self, "/"):
+            self.query_one(Prompt).open(
+                "narrow", "/", text=self.place.subject, hint="clean-up failed", words=(*_NAMES, *_TONES)
+            )
+
+    def action_clear(self) -> None:
+        self.narrow("")
+
     def action_run(self) -> None:
-        if self.jobs.cursor_row is not None:
-            self.deck.start_job(self.jobs.cursor_row.job, dry_run=False)
+        self._start(dry_run=False)
 
     def action_dry_run(self) -> None:
-        if self.jobs.cursor_row is not None:
-            self.deck.start_job(self.jobs.cursor_row.job, dry_run=True)
+        self._start(dry_run=True)
 
     def action_stop(self) -> None:
-        if self.jobs.cursor_row is not None:
-            self.deck.stop_job(self.jobs.cursor_row.job)
+        job = self._chosen()
+        if job is not None:
+            self.deck.stop_job(job)
+
+    def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
+        """A job: its history. A run: nothing more than the line below says."""
+        event.stop()
+        if isinstance(event.row, JobState):
+            self.narrow(event.row.job.name)
+
+    def on_keyset_table_highlighted(self) -> None:
+        self._tell_whole()
+
+    def on_descendant_focus(self) -> None:
+        self._tell_whole()
+
+    def _start(self, *, dry_run: bool) -> None:
+        job = self._chosen()
+        if job is not None:
+            self.deck.start_job(job, dry_run=dry_run)
+
+    def _chosen(self) -> Job | None:
+        """The job under the cursor, or the one that was run there: that is how a run is repeated."""
+        if self.history.has_focus:
+            run = self.history.cursor_row
+            return next((job for job in JOBS if run is not None and job.name == run.job), None)
+        return self.jobs.cursor_row.job if self.jobs.cursor_row is not None else None
+
+    def _tell_filter(self) -> None:
+        only = f" of {self.place.subject}; ctrl+l shows all" if self.place.subject else ""
+        self.query_one("#title", Static).update("history" + only)
+
+    def _tell_whole(self) -> None:
+        """What came of the run under the cursor, in all its words: the list has no room for them."""
+        state = self.jobs.cursor_row
+        run = self.history.cursor_row if self.history.has_focus else state.last if state is not None else None
+        self.query_one("#whole", Static).update(_whole(run) if run is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRuns:
+    """What the history is narrowed to."""
+
+    job: str | None = None
+    outcome: str | None = None
+
+
+_NAMES = tuple(job.name for job in JOBS)
+
+
+def parse_history(text: str) -> WantedRuns:
+    """`clean-up failed`: a job, an outcome, or both. Raises ValueError with a sentence."""
+    wanted = WantedRuns()
+    for word in text.split():
+        if word in _NAMES and wanted.job is None:
+            wanted = replace(wanted, job=word)
+        elif word in _TONES and wanted.outcome is None:
+            wanted = replace(wanted, outcome=word)
+        else:
+            raise ValueError(f"{word!r} is neither a job nor an outcome ({', '.join(_TONES)})")
+    return wanted
 
 
 def _outcome(run: JobRun | None) -> tuple[str, Tone]:
     return (run.outcome, _TONES.get(run.outcome, Tone.PLAIN)) if run else ("never run", Tone.DIM)
 
 
+def _due(row: JobState) -> tuple[str, Tone]:
+    """A job is late when it was due a whole period ago: then nothing on any timer runs it."""
+    if row.due_in_s > 0:
+        return ago(row.now + timedelta(seconds=row.due_in_s), row.now), Tone.DIM
+    return ("late", Tone.WARN) if row.last is not None and -row.due_in_s > row.job.every_s else ("now", Tone.PLAIN)
+
+
 def _doing(row: JobState) -> tuple[str, Tone]:
     if row.last is not None and row.last.outcome == "running":
-        return row.last.progress or "starting", Tone.ACCENT
+        return f"{row.last.os_user}: {row.last.progress or 'starting'}{_rate(row.last)}", Tone.ACCENT
     return row.job.title, Tone.DIM
+
+
+def _rate(run: JobRun) -> str:
+    """Of what it counts most, once there is something to divide by."""
+    if not run.counts or run.duration_s < 1:
+        return ""
+    what, count = max(run.counts.items(), key=lambda one: one[1])
+    return f", {count:,} {what.replace('_', ' ')}, {short(count / run.duration_s)}/s"
 
 
 def _message(run: JobRun) -> str:
     dry = "(dry run) " if run.dry_run else ""
     return dry + (run.message or run.progress or "")
+
+
+def _whole(run: JobRun) -> str:
+    source = f" from {run.ssh_source}" if run.ssh_source else ""
+    return f"{run.job}, by {run.os_user}{source}, {run.outcome}: {_message(run)}{_rate(run)}"

@@ -80,7 +80,7 @@ class JobHistory:
         self._database = database
 
     async def page(self, *, job: str | None = None, outcome: str | None = None, limit: int = 50) -> tuple[JobRun, ...]:
-        """Runs, newest first."""
+        """Runs, newest first; of one job, or of one outcome as JobRun has it."""
         conditions: list[LiteralString] = ["true"]
         if job is not None:
             conditions.append("job = %(job)s")
@@ -106,18 +106,23 @@ class JobHistory:
             await cursor.execute(query, {"jobs": list(jobs), "silence": SILENCE})
             return {run.job: run for run in await cursor.fetchall()}
 
-    async def due(self, every_s: Mapping[str, int]) -> list[str]:
-        """Those of these jobs that no run, other than a dry or a skipped one, began within their period (seconds)."""
+    async def due_in(self, every_s: Mapping[str, int]) -> dict[str, float]:
+        """Seconds until each of these jobs is due by its period (seconds); 0 and less: now. Dry runs do not count."""
         async with self._database.reading() as connection:
             cursor = await connection.execute(
-                """SELECT wanted.name FROM unnest(%s::text[], %s::int[]) AS wanted(name, every_s)
-                   WHERE NOT EXISTS (
-                       SELECT FROM console.job_run r
-                       WHERE r.job = wanted.name AND r.started_at > clock_timestamp() - make_interval(secs => every_s)
-                         AND NOT r.dry_run AND r.outcome IS DISTINCT FROM 'skipped')""",
+                """SELECT wanted.name, coalesce(
+                       every_s - extract(epoch FROM clock_timestamp() - (
+                           SELECT r.started_at FROM console.job_run r
+                           WHERE r.job = wanted.name AND NOT r.dry_run AND r.outcome IS DISTINCT FROM 'skipped'
+                           ORDER BY r.started_at DESC LIMIT 1)), 0)::float8
+                   FROM unnest(%s::text[], %s::int[]) AS wanted(name, every_s)""",
                 (list(every_s), list(every_s.values())),
             )
-            return [row[0] for row in await cursor.fetchall()]
+            return dict(await cursor.fetchall())
+
+    async def due(self, every_s: Mapping[str, int]) -> list[str]:
+        """Those of these jobs that no run, other than a dry or a skipped one, began within their period (seconds)."""
+        return [name for name, seconds in (await self.due_in(every_s)).items() if seconds <= 0]
 
     async def find(self, run_id: UUID) -> JobRun | None:
         """One run, or None."""

@@ -1,5 +1,7 @@
 """Running a job from the console: what it would do, what it did, and that others see it."""
 
+import psycopg
+
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import console, query
 from tests.db.seed import add_request
@@ -12,7 +14,7 @@ async def test_a_dry_run_says_what_it_would_do_and_a_run_does_it(business: str) 
     before = query(business, metered)[0][0]
     async with console(business) as deck:
         await deck.say(":", "jobs")
-        await deck.sees("aggregate-usage", "never run", "No job was run yet.")
+        await deck.sees("aggregate-usage", "never run", "No run is on record.")
         while "› aggregate-usage" not in deck.text:
             await deck.press("down")
         await deck.press("ctrl+e")
@@ -42,3 +44,46 @@ async def test_a_read_only_console_cannot_run_a_job(business: str) -> None:
         assert "Dry run" not in deck.footer
         await deck.press("ctrl+r")
         await deck.never_sees("succeeded", for_s=0.5)
+
+
+async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(business: str) -> None:
+    error = "the log could not be read: " + "because " * 20 + "of the disk"
+    query(
+        business,
+        """INSERT INTO console.job_run (run_id, job, os_user, started_at, finished_at, outcome, message)
+           SELECT gen_random_uuid(), job, 'cron', now() - age, now() - age, outcome, message FROM (VALUES
+               ('clean-up', 'failed', %s, interval '9 days'), ('clean-up', 'succeeded', 'fine', '8 days'),
+               ('roll-up-traffic', 'succeeded', 'rolled', '5 seconds')) AS v (job, outcome, message, age)""",
+        error,
+    )
+    async with console(business) as deck:
+        await deck.say(":", "jobs")
+        await deck.sees("rolled", "late", "in ")
+        await deck.say("/", "clean-up lost")
+        await deck.sees("'lost' is neither a job nor an outcome")
+        await deck.press("escape")
+        await deck.say("/", "clean-up failed")
+        await deck.sees("history of clean-up failed")
+        await deck.sees_no("rolled")
+        await deck.press("tab")
+        await deck.until(lambda: error in deck.prose, "the whole error")
+        await deck.press("ctrl+r", "ctrl+l")
+        await deck.sees("clean-up: succeeded")
+
+
+async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "jobs clean-up")
+        with psycopg.connect(business) as other:
+            other.execute("LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE")
+            await deck.sees("history of clean-up")
+            while "› clean-up" not in deck.text:
+                await deck.press("down")
+            await deck.press("ctrl+r")
+            await deck.sees("running")
+            await deck.press("q")
+            await deck.sees("clean-up runs here", "Once more to leave")
+            assert deck.app.is_running
+            await deck.press("q")
+            await deck.until(lambda: not deck.app.is_running, "it left")
+    assert query(business, "SELECT outcome FROM console.job_run") == [("cancelled",)]
