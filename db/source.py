@@ -74,9 +74,13 @@ from db.suiftly.ledger import EscrowEntry, Ledger, LedgerEntry, Standing
 from db.suiftly.log_windows import History
 from db.suiftly.money import parse_cents
 from db.suiftly.operations.adopt_prices import AdoptPrices
+from db.suiftly.operations.change_service import TIERS, ChangeTier, DisableService, EnableService
+from db.suiftly.operations.close_customer import CloseCustomer
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
+from db.suiftly.operations.end_sessions import EndSessions
 from db.suiftly.operations.manual_credit import ManualCredit
+from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
@@ -128,6 +132,7 @@ __all__ = [
     "SIGNS",
     "SIMULATED_GATEWAYS",
     "SIMULATED_PACKAGE",
+    "TIERS",
     "UNDO_WINDOW",
     "USAGE_DIMENSIONS",
     "USAGE_SPANS",
@@ -151,10 +156,12 @@ __all__ = [
     "BillQuestion",
     "BillSearch",
     "Blocked",
+    "ChangeTier",
     "Check",
     "CheckedBills",
     "CheckedHour",
     "Checkpoint",
+    "CloseCustomer",
     "ControlField",
     "CreateKey",
     "Cursor",
@@ -164,6 +171,9 @@ __all__ = [
     "CustomerSearch",
     "DecodedKey",
     "Difference",
+    "DisableService",
+    "EnableService",
+    "EndSessions",
     "EscrowChain",
     "EscrowEntry",
     "Explanation",
@@ -220,6 +230,7 @@ __all__ = [
     "RotateKey",
     "Rule",
     "SetMaintenance",
+    "SetMonthlyLimit",
     "SimulationProgress",
     "Source",
     "Spending",
@@ -269,6 +280,7 @@ __all__ = [
     "parse_customer_search",
     "parse_fingerprint",
     "parse_key_search",
+    "parse_limit",
     "parse_request_filter",
     "parse_secret",
     "parse_usage_question",

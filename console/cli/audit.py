@@ -8,9 +8,8 @@ from uuid import UUID
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.output import emit, narrate, table, to_json
-from console.cli.values import fingerprint, rows_at_most
+from console.cli.values import customer_id, fingerprint, rows_at_most
 from console.settings import UsageError
 from db.source import AuditRow, AuditSearch, Checkpoint, parse_audit_search
 

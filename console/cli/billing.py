@@ -8,9 +8,8 @@ from datetime import date
 from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import customer_id, rows_at_most
 from console.settings import UsageError
 from console.words import dollars
 from db.chain.values import ChainValueError, Digest

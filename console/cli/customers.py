@@ -1,53 +1,20 @@
-"""opsdeck customers list | show | suspend | resume"""
+"""opsdeck customers list | show, and the verbs of customer_changes"""
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from console import failures
-from console.cli import change
+from console.cli import customer_changes
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import customer_id, rows_at_most
+from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from console.words import dollars, limit_words
-from db.errors import Refused
-from db.source import CustomerDetail, CustomerSearch, ResumeCustomer, Source, SuspendCustomer, parse_customer_search
-
-_MAX_ID = 2**32 - 1
-_WHO = "the customer's id; or the wallet, a key of it, or a transaction on its books"
-
-
-def customer_id(text: str) -> int:
-    """A customer id as typed. Raises UsageError."""
-    if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MAX_ID:
-        # A long word may be a key pasted into the wrong command: it is not repeated.
-        what = repr(text) if len(text) <= 16 else "given"
-        raise UsageError(f"the customer id {what} is not a number from 1 to {_MAX_ID}")
-    return int(text)
-
-
-def who(text: str) -> CustomerSearch:
-    """A customer as typed: the id, or a wallet, a transaction digest or a key. Raises UsageError."""
-    if text.isdecimal():
-        return CustomerSearch(customer_id=customer_id(text))
-    try:
-        return parse_customer_search(text)
-    except ValueError as error:
-        raise UsageError(f"customer id: {error}") from None
-
-
-async def _the_one(source: Source, search: CustomerSearch) -> int:
-    """Its id; an id as it is, for what follows to say that there is none. Raises Refused when not just one is meant."""
-    if search.customer_id is not None:
-        return search.customer_id
-    rows = (await source.customers.page(search, limit=2)).rows
-    if len(rows) == 1:
-        return rows[0].customer_id
-    found = "several customers fit" if rows else "no customer fits"
-    raise Refused(f"{found}; look with `opsdeck customers list`")
+from db.source import CustomerDetail, parse_customer_search
 
 
 def add(commands: Subparsers) -> None:
-    verbs = add_command(commands, "customers", "find, show, suspend and resume customers").add_subparsers(
+    verbs = add_command(commands, "customers", "find, show and change customers").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
     listing = add_command(verbs, "list", "list customers: all, or by id, wallet prefix (0x…), digest, status")
@@ -64,16 +31,10 @@ def add(commands: Subparsers) -> None:
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_customers)
     show = add_command(verbs, "show", "show one customer with services, usage and money")
-    show.add_argument("customer", metavar="ID", type=who, help=_WHO)
+    show.add_argument("customer", metavar="ID", type=who, help=WHO)
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_customer)
-    _add_change(change.add_verb(verbs, "suspend", "stop serving a customer (reversible)"), suspend)
-    _add_change(change.add_verb(verbs, "resume", "serve a suspended customer again"), resume)
-
-
-def _add_change(parser: ArgumentParser, run: object) -> None:
-    parser.add_argument("customer", metavar="ID", type=who, help=_WHO)
-    parser.set_defaults(run=run)
+    customer_changes.add(verbs)
 
 
 async def list_customers(context: Context, options: Namespace) -> int:
@@ -112,7 +73,7 @@ async def list_customers(context: Context, options: Namespace) -> int:
 
 async def show_customer(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        wanted = await _the_one(source, options.customer)
+        wanted = await the_one(source, options.customer)
         detail = await source.customers.detail(wanted)
     if detail is None:
         narrate(f"there is no customer {wanted}")
@@ -146,17 +107,3 @@ def _as_text(detail: CustomerDetail) -> str:
             table(("day (UTC)", "requests", "bytes", "billed USD"), days),
         ]
     )
-
-
-async def suspend(context: Context, options: Namespace) -> int:
-    change.check(context, options)
-    async with context.source() as source:
-        operation = SuspendCustomer(await _the_one(source, options.customer))
-        return await change.carry_out(context, options, source, operation)
-
-
-async def resume(context: Context, options: Namespace) -> int:
-    change.check(context, options)
-    async with context.source() as source:
-        operation = ResumeCustomer(await _the_one(source, options.customer))
-        return await change.carry_out(context, options, source, operation)

@@ -6,8 +6,8 @@ from functools import partial
 
 from console.cli import change
 from console.cli.context import Context, Subparsers
-from console.cli.customers import customer_id
-from console.cli.values import KEY, fingerprint
+from console.cli.publishing import add_publish, check_place
+from console.cli.values import KEY, customer_id, fingerprint
 from console.moments import parse_age
 from console.settings import UsageError
 from db.errors import DatabaseError, Refused
@@ -21,7 +21,6 @@ from db.source import (
     RotateKey,
     Source,
     UndoRevocation,
-    VaultError,
     format_fingerprint,
 )
 
@@ -54,9 +53,7 @@ def add(verbs: Subparsers) -> None:
     revoke = change.add_verb(verbs, "revoke", "revoke one key or many, all or none")
     revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
     revoke.add_argument("--customer", metavar="ID", type=customer_id, help="refuse keys of any other customer")
-    revoke.add_argument(
-        "--publish", action="store_true", help="then publish a vault without them, and say which version that is"
-    )
+    add_publish(revoke, "without them")
     revoke.set_defaults(run=revoke_keys)
     undo = change.add_verb(verbs, "undo-revoke", "take a revocation back, while no gateway has applied it")
     undo.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
@@ -105,18 +102,8 @@ async def revoke_keys(context: Context, options: Namespace) -> int:
     async with context.source() as source:
         if not options.publish:
             return await change.carry_out(context, options, source, operation)
-        await _check_place(source)
+        await check_place(source)
         return await change.carry_out(context, options, source, operation, partial(_publish, source, operation))
-
-
-async def _check_place(source: Source) -> None:
-    """Raises UsageError when nothing can be published from here."""
-    place = await source.vaults.place()
-    try:
-        place.folder.found("ma")
-        place.keys()
-    except VaultError as error:
-        raise UsageError(f"--publish: {error}. Nothing was changed") from error
 
 
 async def _publish(source: Source, operation: RevokeKeys, receipt: Receipt) -> change.Followed:

@@ -7,9 +7,8 @@ from argparse import Namespace
 from console import failures
 from console.cli import key_changes
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import KEY, fingerprint, rows_at_most
+from console.cli.values import KEY, customer_id, fingerprint, rows_at_most
 from console.settings import UsageError
 from db.errors import Refused
 from db.moments import rfc3339

@@ -8,10 +8,9 @@ from typing import Any
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.log_options import moment
 from console.cli.output import emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import customer_id, rows_at_most
 from console.failures import word
 from console.moments import parse_age
 from console.settings import UsageError

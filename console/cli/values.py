@@ -8,12 +8,22 @@ from db.source import parse_fingerprint
 KEY = "fingerprint in decimal or hex, or the full key"
 
 _MOST_ROWS = 2**31 - 1
+_MAX_ID = 2**32 - 1
 
 
 def rows_at_most(text: str) -> int:
     """How many rows to print, from 1."""
     if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MOST_ROWS:
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MOST_ROWS}")
+    return int(text)
+
+
+def customer_id(text: str) -> int:
+    """A customer id as typed. Raises UsageError."""
+    if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MAX_ID:
+        # A long word may be a key pasted into the wrong command: it is not repeated.
+        what = repr(text) if len(text) <= 16 else "given"
+        raise UsageError(f"the customer id {what} is not a number from 1 to {_MAX_ID}")
     return int(text)
 
 

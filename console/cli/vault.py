@@ -7,9 +7,8 @@ from typing import Any
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.values import customer_id, rows_at_most
 from console.settings import UsageError
 from db.moments import rfc3339
 from db.source import VAULTS, Opened, Source, VaultDiff, VaultVersion

@@ -132,6 +132,50 @@ def test_suspending_and_resuming_a_customer(business: str) -> None:
     assert status(business, OTHER_CUSTOMER) == "active"
 
 
+def test_a_customer_is_changed_signed_out_and_closed_from_the_shell(business: str) -> None:
+    customer = str(OTHER_CUSTOMER)
+    with psycopg.connect(business) as connection:
+        connection.execute(
+            "INSERT INTO service_instances (customer_id, service_type, tier) VALUES (%s, 'seal', 'pro')",
+            (OTHER_CUSTOMER,),
+        )
+        connection.execute(
+            "INSERT INTO refresh_tokens (customer_id, token_hash, expires_at)"
+            " VALUES (%s, repeat('a', 64), now() + interval '1 day')",
+            (OTHER_CUSTOMER,),
+        )
+    zero, odd, tier = (
+        opsdeck(business, "customers", *arguments, *SURE)
+        for arguments in (("limit", customer, "0"), ("limit", customer, "much"), ("tier", customer, "seal", "gold"))
+    )
+    assert "write unlimited for none, or suspend" in zero.complained(2)
+    assert "default, or unlimited. Nothing was changed" in odd.complained(2)
+    assert "TIER" in tier.complained(2)
+    low = opsdeck(business, "customers", "limit", customer, "1", *SURE)
+    assert (low.code, "lowest limit of the price book is $20.00" in low.err) == (1, True)
+    early = opsdeck(business, "customers", "close", customer, *SURE)
+    assert (early.code, "disable them first; 1 live key(s): revoke them first" in early.err) == (1, True)
+    for arguments, said in (
+        (("limit", customer, "default"), f"The monthly limit of customer {customer} is $500.00 now"),
+        (("limit", customer, "unlimited"), f"The monthly limit of customer {customer} is unlimited now"),
+        (("tier", customer, "seal", "starter"), f"seal of customer {customer} is in the tier starter now"),
+        (("disable", customer, "seal"), f"seal of customer {customer} is disabled now"),
+        (("enable", customer, "seal"), f"seal of customer {customer} is enabled now"),
+        (("disable", customer, "seal"), f"seal of customer {customer} is disabled now"),
+        (("end-sessions", customer), f"Ended 1 session(s) of customer {customer}"),
+    ):
+        result = opsdeck(business, "customers", *arguments, *SURE)
+        assert (result.code, result.out.splitlines()[0]) == (0, said)
+    assert opsdeck(business, "keys", "revoke", "77", *SURE).code == 0
+    with terminal(business, "customers", "close", customer, "--reason", REASON) as screen:
+        screen.wait_for("Type yes to go on")
+        assert "Neither is settled by this." in screen.seen
+        screen.type("yes\n")
+        assert screen.end() == 0
+    assert status(business, OTHER_CUSTOMER) == "closed"
+    assert [row["action"] for row in record(business) if row["outcome"] == "refused"] == ["close-customer", "set-limit"]
+
+
 def test_on_a_terminal_it_shows_what_would_happen_and_yes_goes_on(business: str) -> None:
     with terminal(business, "keys", "revoke", "42", "--reason", REASON) as screen:
         screen.wait_for("Type yes to go on")

@@ -123,7 +123,7 @@ def test_unknown_things_exit_1_with_a_sentence(business: str) -> None:
 
 COMMANDS = (
     *(("demo",), ("tail",), ("doctor",), ("migrate",), ("simulate",), ("usage", "reconcile"), ("audit", "list")),
-    *(("customers", verb) for verb in ("list", "show", "suspend", "resume")),
+    *(("customers", verb) for verb in ("list", "show", "suspend", "close", "tier", "limit")),
     *(("keys", verb) for verb in ("list", "find", "show", "revoke")),
     *(("jobs", verb) for verb in ("list", "run", "history")),
 )

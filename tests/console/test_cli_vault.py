@@ -125,3 +125,23 @@ def test_a_revocation_is_published_at_once_on_demand(vault: Press) -> None:
     assert stuck.code == 1
     assert stuck.out.startswith("Revoked 0x00000033\n")
     assert "The revocation stands, but no vault without it is proven" in stuck.err
+
+
+def test_a_change_of_a_customer_is_published_at_once_on_demand(vault: Press) -> None:
+    why = ("--reason", "abuse", "--yes", "--publish")
+    assert "--publish: no vault directory is configured" in opsdeck(
+        vault.dsn, "customers", "disable", "1", "seal", *why
+    ).complained(2)
+    text = opsdeck(vault.dsn, "customers", "disable", "1", "seal", *why, **configured(vault))
+    assert (text.code, text.out.splitlines()[0]) == (0, "seal of customer 1 is disabled now")
+    assert "Version 3 of the ma vault, published 2" in text.out
+    services = vault.content()["customers"]["1"]["services"]
+    assert {name: one["status"] for name, one in services.items()} == {"seal": "disabled", "grpc": "active"}
+    tier = opsdeck(vault.dsn, "customers", "tier", "1", "grpc", "pro", *why, "--json", **configured(vault)).json
+    assert (tier["outcome"], tier["vault"]["seq"]) == ("done", 4)
+    assert vault.content()["customers"]["1"]["services"]["grpc"]["limits"]["guaranteed_rps"] == 1000
+    (vault.directory / "ma-000000009-0123456789abcdef.enc").touch()
+    stuck = opsdeck(vault.dsn, "customers", "suspend", "1", *why, **configured(vault))
+    assert stuck.code == 1
+    assert stuck.out.startswith("Customer 1 is now suspended\n")
+    assert "The change stands, but no vault with it is published" in stuck.err

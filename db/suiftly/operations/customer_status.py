@@ -7,6 +7,7 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Operation, Preview
+from db.suiftly.operations.next_vault import TELL_GATEWAYS
 
 _SELECT: LiteralString = """
     SELECT c.status, c.xmin::text,
@@ -46,7 +47,11 @@ class _ChangeStatus(Operation):
             title=f"{self.verb} customer {self.customer_id}",
             verb=self.verb,
             changes=(f"status: {self.source} → {self.target}",),
-            consequences=(*self.consequences, f"{keys} live key(s) are affected; none of them is revoked."),
+            consequences=(
+                *self.consequences,
+                f"{keys} live key(s) are affected; none of them is revoked.",
+                TELL_GATEWAYS,
+            ),
             version=version,
             typed_phrase=str(self.customer_id) if self.target == "suspended" else None,
         )
@@ -86,7 +91,7 @@ class SuspendCustomer(_ChangeStatus):
     source = "active"
     target = "suspended"
     verb = "Suspend"
-    consequences = ("Gateways refuse all its requests once the next configuration reaches them; no new charges.",)
+    consequences = ("Gateways will refuse all its requests; no new charges.",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +102,4 @@ class ResumeCustomer(_ChangeStatus):
     source = "suspended"
     target = "active"
     verb = "Resume"
-    consequences = ("Gateways serve its live keys again once the next configuration reaches them.",)
+    consequences = ("Gateways will serve its live keys again, of services that are enabled.",)
