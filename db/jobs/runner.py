@@ -92,7 +92,12 @@ class _Attempt:
         except DatabaseError as error:
             outcome, message = "failed", str(error)
         except asyncio.CancelledError:
-            await asyncio.shield(self._finish("cancelled", "stopped by its operator; what was committed stays"))
+            ending = asyncio.ensure_future(
+                self._finish("cancelled", "stopped by its operator; what was committed stays")
+            )
+            while not ending.done():  # a console that is left cancels more than once
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(ending)
             raise
         except Exception as error:
             await self._finish("failed", f"a defect: {type(error).__name__}")
