@@ -13,6 +13,7 @@ from console.screens.billing import BillingScreen
 from console.screens.control import ControlScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
+from console.screens.database import DatabaseScreen
 from console.screens.groups import GroupsScreen
 from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
@@ -46,6 +47,7 @@ _TOP = (
     Entry("control", ControlScreen, "Flags, vault versions, how long the log is kept", ("co",)),
     Entry("jobs", JobsScreen, "Metering and upkeep: run, dry-run, watch, history", ("j",)),
     Entry("audit", AuditScreen, "Who did what, when and why; verify the chain", ("au",)),
+    Entry("database", DatabaseScreen, "PostgreSQL itself: sessions, locks, sizes, upkeep", ("db",)),
 )
 _ABOVE = (
     Entry("customer", CustomerScreen, aliases=("c",)),

@@ -79,6 +79,9 @@ class Operation(ABC):
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
         """Locks, rechecks, changes. Raises Stale or Refused before changing anything."""
 
+    async def conclude(self, connection: Connection) -> None:  # noqa: B027 - most have nothing of the kind
+        """What no rollback takes back, done last: behind the record, right before the commit."""
+
 
 def actions() -> frozenset[str]:
     """The names of all operations there are."""
@@ -196,6 +199,7 @@ class _Attempt:
                     )
                 await audit.write(connection, self.entry("done", change.message, change))
                 await notify(connection, self.operation.topic)
+                await self.operation.conclude(connection)
                 try:
                     await connection.commit()
                 except psycopg.OperationalError as error:

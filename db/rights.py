@@ -13,6 +13,8 @@ _SELECT: LiteralString = """
     WHERE n.nspname IN ('public', 'console') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND CASE privilege WHEN 'DELETE' THEN has_table_privilege(c.oid, privilege)
                          ELSE has_any_column_privilege(c.oid, privilege) END
+    UNION ALL
+    SELECT 'USAGE pg_signal_backend' WHERE pg_has_role('pg_signal_backend', 'USAGE')
 """
 
 

@@ -18,6 +18,9 @@ from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
 from db.rights import Rights, rights
 from db.second_person import Rule
+from db.server.reader import Server
+from db.server.sessions import Session, Sessions
+from db.server.terminate import TerminateBackend
 from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
@@ -229,6 +232,8 @@ __all__ = [
     "Rights",
     "RotateKey",
     "Rule",
+    "Session",
+    "Sessions",
     "SetMaintenance",
     "SetMonthlyLimit",
     "SimulationProgress",
@@ -239,6 +244,7 @@ __all__ = [
     "State",
     "SuspendCustomer",
     "SystemControl",
+    "TerminateBackend",
     "Top",
     "TopBy",
     "TopCustomer",
@@ -345,6 +351,7 @@ class Source:
         self.ranking = Ranking(database)
         self.reconciliation = Reconciliation(database)
         self.requests = Requests(database)
+        self.server = Server(database)
         self.spending = SpendingLimits(database, self.prices)
         self.spending_watch = SpendingWatch(self.spending, self.billing)
         self.traffic = Traffic(database)

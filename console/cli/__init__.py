@@ -9,6 +9,7 @@ from console.cli import (
     billing,
     control,
     customers,
+    database,
     demo,
     doctor,
     export,
@@ -36,6 +37,7 @@ _GROUPS = (
     jobs,
     vault,
     doctor,
+    database,
     migrate,
     simulate,
 )

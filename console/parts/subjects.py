@@ -3,7 +3,7 @@
 from console.places import Place
 from db.source import format_fingerprint
 
-_SCREENS = {"job": "jobs", "approval": "approvals", "control": "control", "vault": "control"}
+_SCREENS = {"job": "jobs", "approval": "approvals", "control": "control", "vault": "control", "backend": "database"}
 
 
 def subject_words(subject: str) -> str:

@@ -13,6 +13,7 @@ from db.audit import Actor
 from db.capture import Mark
 from db.database import Connection, Database
 from db.errors import Unavailable
+from db.server.reader import Server
 from db.source import (
     ApiKey,
     Attention,
@@ -30,6 +31,8 @@ from db.source import (
     Overview,
     RequestFilter,
     RequestRow,
+    Session,
+    Sessions,
     Source,
     Spending,
     SystemControl,
@@ -421,6 +424,57 @@ def _in_march(spending: Spending) -> Spending:
     return replace(spending, begin=date(2026, 3, 1), end=date(2026, 4, 1), projected_cents=so_far * 31 // 14)
 
 
+def _session(pid: int, application: str, **other: object) -> Session:
+    """A program that is idle for a minute."""
+    quiet = NOW - timedelta(minutes=1)
+    row = Session(
+        pid=pid,
+        started=NOW - timedelta(hours=2),
+        kind="client backend",
+        owner="suiftly",
+        database="suiftly",
+        application=application,
+        state="idle",
+        waits_for="Client: ClientRead",
+        transaction_since=None,
+        statement_since=quiet,
+        state_since=quiet,
+        blocked_by=(),
+        holds_capture=False,
+        holds_vacuum=False,
+        statement="COMMIT",
+    )
+    return replace(row, **other)
+
+
+class _Server(Server):
+    """A report that somebody left open stands in the way of the shop."""
+
+    async def sessions(self) -> Sessions:
+        waiting = {"state": "active", "waits_for": "Lock: transactionid", "blocked_by": (4711,)}
+        update = "UPDATE customers SET status = '…' WHERE customer_id = $1"
+        report = _session(
+            4711,
+            "nightly report",
+            owner="reports",
+            state="idle in transaction",
+            transaction_since=NOW - timedelta(minutes=12),
+            statement_since=NOW - timedelta(minutes=11),
+            holds_capture=True,
+            holds_vacuum=True,
+            statement=update,
+            blocks=2,
+        )
+        shop = [
+            _session(pid, "shop", transaction_since=NOW - timedelta(seconds=age), statement=update, **waiting)
+            for pid, age in ((5003, 95), (5004, 40))
+        ]
+        feed = _session(77, "standby1", owner="replication", kind="walsender", database="", state="active")
+        clients = [_session(pid, "shop") for pid in range(5005, 5011)]
+        consoles = [_session(6001, "opsdeck ann@admin1 | database", owner="ann")]
+        return Sessions((report, *shop, *consoles, *clients, feed), 10, 100, NOW)
+
+
 class FrozenSource(Source):
     """The real source; only what is counted back from now is canned."""
 
@@ -435,4 +489,5 @@ class FrozenSource(Source):
         self.requests = _Requests(database)
         self.spending = _Spending(database, self.prices)
         self.spending_watch = SpendingWatch(self.spending, self.billing)
+        self.server = _Server(database)
         self.traffic = _Traffic(database)

@@ -194,8 +194,18 @@ async def test_the_palette_opens_screens_and_subjects(same_business: str) -> Non
 
 
 async def test_help_lists_every_key_of_each_screen_with_its_purpose(same_business: str) -> None:
-    async with console(same_business, size=(120, 70)) as deck:
-        for place in ("overview", "customers", "keys", "requests", "customer 7", "key 42", "billing", "ledger 7"):
+    async with console(same_business, size=(120, 72)) as deck:
+        for place in (
+            "overview",
+            "customers",
+            "keys",
+            "requests",
+            "customer 7",
+            "key 42",
+            "billing",
+            "ledger 7",
+            "database",
+        ):
             await deck.say(":", place)
             await deck.until(lambda place=place: f"opsdeck  {place[:4]}" in deck.header, place)
             await deck.until(lambda: deck.app.screen.focused is not None, "something has the focus")

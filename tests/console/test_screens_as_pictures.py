@@ -53,6 +53,7 @@ SCREENS = (
     ("key", f"key {BUSY_KEY}", "48,213"),
     ("key-revoked", f"key {OLD_KEY}", "same finding"),
     ("audit", "audit", "same finding"),
+    ("database", "database", "▲ blocks 2"),
     ("control", "control", "000000011-"),
     ("billing", "billing 2026-02", "5e1f0000"),
     ("billing-empty", "billing 2026-01 failed", "No bill matches."),
@@ -64,7 +65,7 @@ SCREENS = (
     ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
-SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "control", "billing", "ledger")
+SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "database", "control", "billing", "ledger")
 
 
 async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:
