@@ -91,6 +91,8 @@ from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
+from db.suiftly.proof import Proof, ProofState, ProofStep
+from db.suiftly.proofs import Proofs
 from db.suiftly.reconcile import CheckedHour, Difference, Reconciliation, Watermark
 from db.suiftly.request_filter import FilterError, RequestFilter
 from db.suiftly.request_filter import from_options as filter_from_options
@@ -219,6 +221,9 @@ __all__ = [
     "Preview",
     "PriceBook",
     "PriceBookError",
+    "Proof",
+    "ProofState",
+    "ProofStep",
     "Receipt",
     "Reject",
     "Replica",
@@ -356,6 +361,7 @@ class Source:
         self.spending_watch = SpendingWatch(self.spending, self.billing)
         self.traffic = Traffic(database)
         self.vaults = Vaults(database, self.prices, vault)
+        self.proofs = Proofs(database, self.vaults, self.gateways)
 
     async def close(self) -> None:
         """Leaves what was connected besides the database."""

@@ -1,11 +1,11 @@
-"""opsdeck keys list | show | find | decode, and what key_changes adds"""
+"""opsdeck keys list | show | find | decode, and what key_proof and key_changes add"""
 
 import asyncio
 import sys
 from argparse import Namespace
 
 from console import failures
-from console.cli import key_changes
+from console.cli import key_changes, key_proof
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
 from console.cli.values import KEY, customer_id, fingerprint, rows_at_most
@@ -56,6 +56,7 @@ def add(commands: Subparsers) -> None:
     decode.add_argument("key", metavar="KEY", help="the full key, or - to read it from stdin")
     decode.add_argument("--json", action="store_true", help="one JSON document")
     decode.set_defaults(run=decode_key)
+    key_proof.add(verbs)
     key_changes.add(verbs)
 
 

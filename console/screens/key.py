@@ -1,19 +1,20 @@
 """One key: whose it is, what it does now, what was done to it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from console.failures import word
 from console.parts.history import history_facts
 from console.parts.key_columns import state
 from console.parts.key_making import OVERLAP_HINT, parse_overlap
+from console.parts.proof_timeline import proof_facts
 from console.parts.revoking import blast_radius, revocation
 from console.screens.base import DeckScreen
 from console.words import ago, clock, moment
@@ -25,6 +26,7 @@ from db.source import (
     AuditRow,
     KeyTraffic,
     Operation,
+    Proof,
     RevokeKeys,
     RotateKey,
     UndoRevocation,
@@ -41,18 +43,19 @@ _OPERATIONS: Final[dict[str, type[Operation]]] = {"revoke": RevokeKeys, "rotate"
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
-    """All the screen shows. `traffic` is a sentence when the log could not tell in time."""
+    """All the screen shows. `traffic` and `proof` are a sentence when the log could not tell in time."""
 
     key: ApiKey
     traffic: KeyTraffic | str
     history: tuple[AuditRow, ...]
+    proof: Proof | str | None  # None: the key is live
     at: datetime
 
 
 class KeyScreen(DeckScreen[KeySnapshot]):
     """A key with its traffic of the last minutes, and whether a revocation has reached the gateways."""
 
-    topics: ClassVar[frozenset[str]] = frozenset({"keys", "customers"})
+    topics: ClassVar[frozenset[str]] = frozenset({"keys", "customers", "vaults"})
     period: ClassVar[float | None] = 2.0
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="key.log", tooltip="The requests of this key in the live log"),
@@ -62,6 +65,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         Binding("ctrl+k", "rotate", "Rotate", id="key.rotate", tooltip="A new key now, the end of this one later"),
     ]
     DEFAULT_CSS = """
+    KeyScreen #revocation { height: auto; display: none; }
     KeyScreen .title { padding: 1 1 0 1; text-style: bold; color: $text-accent; }
     """
 
@@ -69,6 +73,9 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         with VerticalScroll(id="parts"):
             yield Static("key", classes="title")
             yield Facts(id="who")
+            with Vertical(id="revocation"):
+                yield Static("the revocation", classes="title")
+                yield Facts(id="proof")
             yield Static(f"last {RECENT_MINUTES} minutes in the request log", classes="title")
             yield Facts(id="traffic")
             yield Static("on record", classes="title")
@@ -86,10 +93,21 @@ class KeyScreen(DeckScreen[KeySnapshot]):
         except TimedOut as error:
             traffic = word(error).text
         history = await self.source.audit.of((f"key:{key.fingerprint}",))
-        return KeySnapshot(key, traffic, history, datetime.now(UTC))
+        return KeySnapshot(key, traffic, history, await self._proof(key), datetime.now(UTC))
+
+    async def _proof(self, key: ApiKey) -> Proof | str | None:
+        if key.revoked_at is None:
+            return None
+        try:
+            return await self.source.proofs.of(key)
+        except TimedOut as error:
+            return word(error).text
 
     def paint(self, snapshot: KeySnapshot) -> None:
         self.query_one("#who", Facts).tell(_who(snapshot.key, snapshot.at))
+        self.query_one("#revocation").display = snapshot.proof is not None
+        if snapshot.proof is not None:
+            self.query_one("#proof", Facts).tell(proof_facts(snapshot.proof))
         self.query_one("#traffic", Facts).tell(_traffic(snapshot))
         self.query_one("#record", Facts).tell(history_facts(snapshot.history))
         self.refresh_bindings()
@@ -174,24 +192,4 @@ def _traffic(snapshot: KeySnapshot) -> list[Fact]:
         ("addresses", f"{traffic.addresses} different"),
         ("servers", ", ".join(server_label(server) for server in traffic.servers)),
     ]
-    if snapshot.key.revoked_at is not None:
-        facts += _after_revocation(snapshot.key.revoked_at, traffic, now)
     return facts
-
-
-def _after_revocation(revoked: datetime, traffic: KeyTraffic, now: datetime) -> list[Fact]:
-    refused = traffic.first_refusal
-    in_window = now - revoked < timedelta(minutes=RECENT_MINUTES)
-    lines: list[Fact] = []
-    if refused is None:
-        lines.append(("refused", "no refusal seen yet (403, event 31)", Tone.WARN))
-    else:
-        # Of a revocation older than the window the first refusal is not in it.
-        took = f"; the first {(refused - revoked).total_seconds():.0f} s after the revocation" if in_window else ""
-        lines.append(("refused", f"{traffic.refused_as_revoked:,} times with 403, event 31{took}", Tone.GOOD))
-    if traffic.last_served is not None and traffic.last_served > revoked:
-        after = (traffic.last_served - revoked).total_seconds()
-        # Gateways need some seconds to learn of it; after a minute something is wrong.
-        name, tone = ("STILL SERVED", Tone.BAD) if after > 60 else ("served until", Tone.PLAIN)
-        lines.append((name, f"{clock(traffic.last_served)}, {after:.0f} s after the revocation", tone))
-    return lines

@@ -20,6 +20,7 @@ from db.source import (
     Batch,
     Cursor,
     CustomerRecord,
+    GatewayVault,
     Group,
     GroupBy,
     Groups,
@@ -29,6 +30,7 @@ from db.source import (
     LogKeeping,
     Measures,
     Overview,
+    Proof,
     RequestFilter,
     RequestRow,
     Session,
@@ -43,11 +45,14 @@ from db.source import (
     TrafficClass,
     Usage,
     UsageQuestion,
+    VaultVersion,
 )
 from db.suiftly.breakdown import Breakdown
 from db.suiftly.control import Control
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys import Keys
+from db.suiftly.proof import Publication, ServerTraffic, judge
+from db.suiftly.proofs import Proofs
 from db.suiftly.requests import Requests
 from db.suiftly.spending import SpendingLimits
 from db.suiftly.spending_watch import SpendingWatch
@@ -196,8 +201,28 @@ class _Keys(Keys):
         if key.fingerprint == OLD_KEY:
             revoked = datetime(2026, 3, 14, 14, 55, tzinfo=UTC)
             refused = revoked + timedelta(seconds=9)
-            return KeyTraffic(5_120, 40, 5_080, seen, revoked + timedelta(seconds=7), refused, (0x13, 0x27), 3)
+            return KeyTraffic(5_120, 40, 5_080, seen, served, refused, (0x13, 0x27), 3)
         return KeyTraffic(0, 0, 0, None, None, None, (), 0)
+
+
+class _Proofs(Proofs):
+    async def of(self, key: ApiKey, *, statement_s: float = 2.0) -> Proof:
+        """Of the old key: one gateway of two was held back, and serves it still."""
+        revoked = datetime(2026, 3, 14, 14, 55, tzinfo=UTC)
+        published = VaultVersion(
+            "ma", 13, "/srv/vault/ma-13.enc", "1" * 16, "1" * 64, "2026a", 9813, 30006, revoked,
+            revoked + timedelta(seconds=2),
+        )  # fmt: skip
+        late = published.published_at
+        gateways = (
+            GatewayVault("r1-s03", "ma", 12, NOW - timedelta(seconds=4), None, 13, late, NOW),
+            GatewayVault("r2-s07", "ma", 13, NOW - timedelta(seconds=5), None, 13, None, NOW),
+        )
+        servers = (
+            ServerTraffic(0x13, 0, None, None, NOW - timedelta(seconds=3)),
+            ServerTraffic(0x27, 5_080, revoked + timedelta(seconds=9), NOW - timedelta(seconds=2), None),
+        )
+        return judge(key, revoked, Publication(published), gateways, servers, at=NOW)
 
 
 class _Traffic(Traffic):
@@ -485,6 +510,7 @@ class FrozenSource(Source):
         self.control = _Control(database)
         self.customers = _Customers(database)
         self.keys = _Keys(database)
+        self.proofs = _Proofs(database, self.vaults, self.gateways)
         self.ranking = _Ranking(database)
         self.requests = _Requests(database)
         self.spending = _Spending(database, self.prices)

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,7 @@ from console import api_secret
 from console.settings import Profile, Settings, UsageError
 from db.suiftly.key_format import decode, fingerprint
 from tests.console.command import opsdeck, terminal
-from tests.db.seed import CUSTOMER, add_customer, add_service
+from tests.db.seed import CUSTOMER, add_customer, add_request, add_service
 
 SECRET = "2f" * 32
 SURE = ("--reason", "asked for by mail", "--yes")
@@ -142,3 +143,24 @@ def test_production_does_not_run_with_the_secret_that_everybody_knows(
             assert SECRET not in str(caught.value)
         else:
             assert api_secret.api_secret(settings).value == bytes.fromhex(SECRET)
+
+
+def test_a_proof_is_waited_for_and_only_a_proof_exits_with_0(business: str) -> None:
+    live = opsdeck(business, "keys", "proof", "42", "--wait", "5m", "--json")
+    assert (live.code, live.json["state"]) == (1, "NOT REVOKED"), "and was not waited for"
+    assert "no key with fingerprint 0x00000005" in opsdeck(business, "keys", "proof", "5").err
+    assert "'2h' is not a time to wait" in opsdeck(business, "keys", "proof", "42", "--wait", "2h").complained(2)
+
+    with psycopg.connect(business) as connection:
+        connection.execute(
+            "UPDATE api_keys SET is_active = false, revoked_at = now() - interval '90 s' WHERE api_key_fp = 42"
+        )
+    early = opsdeck(business, "keys", "proof", "42", "--wait", "1s", "--json")
+    assert (early.code, early.json["state"]) == (1, "NO TRAFFIC YET")
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(opsdeck, business, "keys", "proof", "0x2a", "--wait", "30s")
+        add_request(business, api_key_fp=42, traffic_type=3, event_type=31, status_code=403)
+        proven = waiting.result()
+    assert proven.code == 0, proven.err
+    assert proven.out.startswith("PROVEN: 1 refusal, no success since the revocation; as of ")
+    assert "clocks of the gateways" in proven.out.splitlines()[-1]

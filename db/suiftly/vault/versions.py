@@ -174,15 +174,24 @@ class Vaults:
         current = await self.find("ma")
         if current is None or fingerprint in await self._fingerprints(current):
             return None
+        return Absence(await self.recorded_absence(fingerprint, since) or current, current)
+
+    async def recorded_absence(self, fingerprint: int, since: datetime) -> VaultVersion | None:
+        """The first version without a key that was revoked at `since`, as the record has it: no file is opened."""
         async with self._database.reading() as connection:
+            # A key that no version ever held was in none that was built after the revocation.
             cursor = await connection.execute(
-                """SELECT min(r.seq) FROM console.vault_removed_key r JOIN console.vault_version v USING (vault, seq)
-                   WHERE r.vault = 'ma' AND r.api_key_fp = %s AND v.published_at >= %s""",
-                (fingerprint, since),
+                """SELECT coalesce(
+                       (SELECT min(r.seq)
+                        FROM console.vault_removed_key r JOIN console.vault_version v USING (vault, seq)
+                        WHERE r.vault = 'ma' AND r.api_key_fp = %(fingerprint)s AND v.published_at >= %(since)s),
+                       (SELECT v.seq FROM console.vault_version v
+                        WHERE v.vault = 'ma' AND v.published_at >= %(since)s AND v.built_at >= %(since)s
+                        ORDER BY v.published_at, v.seq LIMIT 1))""",
+                {"fingerprint": fingerprint, "since": since},
             )
             row = await cursor.fetchone()
-        first = await self.find("ma", row[0]) if row and row[0] is not None else None
-        return Absence(first or current, current)
+        return await self.find("ma", row[0]) if row and row[0] is not None else None
 
     async def _fingerprints(self, version: VaultVersion) -> frozenset[int]:
         """The keys in a version. A timeline asks again and again, so they are kept until there is another one."""
