@@ -93,7 +93,11 @@ async def test_a_bill_is_found_explained_failed_retried_and_paid(june: str) -> N
         assert "tier: pro" in deck.line("fee ")
         assert deck.line("rounding").split()[-1] == "0.00890000"
         assert "Retry" not in deck.footer
-        await deck.press("ctrl+f")
+        await deck.press("ctrl+y")
+        await deck.type("0xabc")
+        await deck.press("enter")
+        await deck.sees("digest: give the 43 or 44 characters")
+        await deck.press("escape", "ctrl+f")
         await confirm(deck, "Fail the bill of customer 7 over $42.12", "is now failed")
         await deck.until(lambda: "failed" in deck.line(" status "), "its status")
         await deck.sees("fail-bill by")
@@ -102,10 +106,6 @@ async def test_a_bill_is_found_explained_failed_retried_and_paid(june: str) -> N
         await deck.press("ctrl+r")
         await confirm(deck, "Retry the bill of customer 7", "is now pending")
         await deck.press("ctrl+y")
-        await deck.type("0xabc")
-        await deck.press("enter")
-        await deck.sees("digest: give the 43 or 44 characters")
-        await deck.press("ctrl+u")
         await deck.type(DIGEST)
         await deck.press("enter")
         await confirm(deck, "Pay the bill of customer 7", "is now paid")
