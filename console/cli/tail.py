@@ -20,6 +20,7 @@ from db.moments import rfc3339
 from db.source import RECORD_COLUMNS, RequestFilter, RequestRow, Source, as_record, format_fingerprint
 
 _POLL_S = 0.25
+_STEP = 20_000  # rows at a time, whatever piled up while a slow reader or a busy machine held the tail back
 
 
 def add(commands: Subparsers) -> None:
@@ -134,11 +135,11 @@ async def _follow(source: Source, wanted: RequestFilter, printer: _Printer, sinc
                 return
     cursor, lost = batch.cursor, False
     while not printer.full:
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(0 if batch.more else _POLL_S)
         if _reader_left():
             return
         try:
-            batch = await source.requests.since(cursor)
+            batch = await source.requests.since(cursor, step=_STEP)
         except (Unavailable, TimedOut) as error:
             if not lost:
                 narrate(f"{word(error).sentence}; trying again, nothing is skipped")

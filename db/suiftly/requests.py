@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import LiteralString
 
-from db.capture import UNTIL, Mark, present, rows_since, span_since
+from db.capture import BELOW, UNTIL, Mark, below, present, rows_since, span_since, step_beyond
 from db.database import Connection, Database
 from db.suiftly.log_windows import COLUMNS, LOG, SELECT, Forward, History, Question, back, forth, pages, read
 from db.suiftly.request_filter import RequestFilter
@@ -48,6 +48,7 @@ class Batch:
     reached: datetime  # of begin(): no older row was read; pages back go on from here
     committed: int = 0  # of since(): all that came, whatever the filter says
     passed: int = 0  # of since(): what the filter let through; more than `rows` when they were sampled
+    more: bool = False  # of since(): rows that were there already are still to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,10 @@ class Requests:
             history = await back(connection, wanted.where(), now + _FAST_CLOCK, now - within, limit=recent)
         return Batch(history.rows[::-1], Cursor(mark, wanted, now), history.reached)
 
-    async def since(self, cursor: Cursor, *, at_most: int | None = None) -> Batch:
+    async def since(self, cursor: Cursor, *, at_most: int | None = None, step: int | None = None) -> Batch:
         """Every row committed since the cursor that its filter lets through, once, by time within the batch.
+
+        With `step` of more rows than that only about so many: ask again for the others while `Batch.more`.
 
         With `at_most` a sample of about so many when there are more; errors (4xx, 5xx, no answer) are never left out.
         """
@@ -86,8 +89,15 @@ class Requests:
             rows: list[RequestRow] = []
             span = await span_since(connection, LOG, cursor.mark)
             passed = 0
+            until = None
+            if step is not None and span is not None and span.rows > step:
+                until = await step_beyond(connection, LOG, cursor.mark, mark, step)
+            if until is not None:
+                mark = until
+                span = await span_since(connection, LOG, cursor.mark, until)
+                condition = BELOW + " AND (" + condition + ")"
             if span is not None:
-                parameters |= cursor.mark.parameters() | {"first": span.first, "last": span.last}
+                parameters |= cursor.mark.parameters() | {"first": span.first, "last": span.last} | below(until)
                 condition = _SPAN + "(" + condition + ")"
                 if at_most is not None and span.rows > at_most:
                     passed = await _count_news(connection, condition, parameters)
@@ -97,7 +107,7 @@ class Requests:
                 rows = await read(connection, rows_since(COLUMNS, LOG, condition), parameters)
         rows.sort(key=itemgetter(0))
         committed = 0 if span is None else span.rows
-        return Batch(rows, Cursor(mark, cursor.filter, now), now, committed, max(passed, len(rows)))
+        return Batch(rows, Cursor(mark, cursor.filter, now), now, committed, max(passed, len(rows)), until is not None)
 
     async def latest(self, wanted: RequestFilter, *, within: timedelta | None = None, limit: int) -> list[RequestRow]:
         """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""

@@ -43,7 +43,13 @@ def a_row(randomness: random.Random, number: int, at: datetime) -> tuple[object,
 
 
 def write(dsn: str, rows: list[tuple[object, ...]]) -> None:
-    with psycopg.connect(dsn) as connection, connection.cursor().copy(_COPY) as copy:
+    with psycopg.connect(dsn) as connection:
+        insert(connection, rows)
+
+
+def insert(connection: psycopg.Connection, rows: list[tuple[object, ...]]) -> None:
+    """Without a commit."""
+    with connection.cursor().copy(_COPY) as copy:
         for row in rows:
             copy.write_row(row)
 

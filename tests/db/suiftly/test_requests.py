@@ -20,7 +20,7 @@ from db.suiftly.request_row import RequestRow
 from db.suiftly.requests import RETENTION, Requests
 from db.suiftly.traffic import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
-from tests.db.suiftly.log_traffic import ALL, EVER, Writers, a_row, in_table, numbers, read_in_every_way, write
+from tests.db.suiftly.log_traffic import ALL, EVER, Writers, a_row, in_table, insert, numbers, read_in_every_way, write
 
 
 async def test_every_committed_row_is_delivered_once_whatever_the_writers_do(dsn: str, database: Database) -> None:
@@ -86,6 +86,34 @@ async def test_a_cursor_can_be_asked_again_after_a_lost_answer(dsn: str, databas
     once, again = await requests.since(cursor), await requests.since(cursor)
     assert numbers(once.rows) == numbers(again.rows) == Counter(range(5))
     assert (await requests.since(once.cursor)).rows == []
+
+
+async def test_what_piled_up_comes_in_steps_each_row_once_also_of_a_transaction_that_commits_late(
+    dsn: str, database: Database
+) -> None:
+    requests, randomness, now = Requests(database), random.Random(1), datetime.now(UTC)
+    with psycopg.connect(dsn) as late:
+        for transaction in range(30):
+            if transaction == 7:
+                insert(late, [a_row(randomness, 1000, now)])
+            if transaction == 3:
+                cursor = (await requests.begin(ALL)).cursor
+            write(dsn, [a_row(randomness, 10 * transaction + n, now) for n in range(10)])
+        found: Counter[int] = Counter()
+        sizes: list[int] = []
+        more = True
+        while more:
+            batch = await requests.since(cursor, step=45)
+            found += numbers(batch.rows)
+            sizes.append(batch.committed)
+            cursor, more = batch.cursor, batch.more
+            if len(sizes) == 4:
+                late.commit()
+        assert found == Counter([*range(30, 300), 1000])
+        assert len(sizes) == 6
+        assert max(sizes) <= 61
+    nothing = await requests.since(cursor, step=45)
+    assert (nothing.rows, nothing.more) == ([], False)
 
 
 async def test_latest_are_the_newest_oldest_first(dsn: str, database: Database) -> None:
