@@ -13,15 +13,20 @@ from collections import Counter
 import pytest
 from psycopg import AsyncConnection
 
-from tests.console.command import running
+from tests.console.command import Running, running
 from tests.console.test_cli_tail import numbers
 from tests.db.suiftly.log_traffic import Writers, in_table
 
 TOLD = os.environ.get("OPSDECK_SOAK_SECONDS")
 
 
-async def _kill(dsn: str, done: asyncio.Event, chance: random.Random) -> int:
-    """Ends the backends of the tail, at moments nobody chose, until the writers are done; three at least."""
+async def _kill(dsn: str, tail: Running, done: asyncio.Event, chance: random.Random) -> int:
+    """Ends the backends of the tail, at moments nobody chose, until the writers are done; three at least.
+
+    Not before it has begun: at its first connection a command that is refused ends, and none would be left to kill.
+    """
+    while not numbers(tail):
+        await asyncio.sleep(0.1)
     killed = 0
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         while killed < 3 or not done.is_set():
@@ -44,7 +49,7 @@ async def test_what_was_received_is_what_was_committed(dsn: str, seconds: float)
     print(f"seed {seed}")
     with running(dsn, "tail", "--since", "2d", "--format", "json") as tail:
         writers = Writers(dsn, seed, seconds)
-        _, killed = await asyncio.gather(writers.run(), _kill(dsn, writers.done, random.Random(seed)))
+        _, killed = await asyncio.gather(writers.run(), _kill(dsn, tail, writers.done, random.Random(seed)))
         expected = in_table(dsn)
         for _ in range(200):
             if sum(Counter(numbers(tail)).values()) >= sum(expected.values()):
