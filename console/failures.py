@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from console.settings import UsageError
+from db.chain.errors import ChainError
 from db.errors import (
     DatabaseError,
     Denied,
@@ -63,6 +64,7 @@ _WORDINGS: dict[type[Exception], _Wording] = {
     SchemaMismatch: _Wording("error", "the database does not fit this program: "),
     Uncertain: _Wording("error", "", "It may have happened: look at `opsdeck audit list` before trying again"),
     UsageError: _Wording("warning", exit_code=USAGE),
+    ChainError: _Wording("error"),
     DatabaseError: _Wording("error", "the database reported: "),
 }
 

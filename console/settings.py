@@ -40,6 +40,7 @@ class ChainTable(BaseModel):
     # Package ids of the escrow contract: the original one, and those of upgrades that brought new events.
     packages: tuple[Annotated[str, AfterValidator(parse_object_id)], ...] = Field(min_length=1)
     start_checkpoint: int = Field(default=0, ge=0)  # where the escrow contract began
+    charges_move_usdc: bool = False  # a charge takes USDC out of the account; false: it is recorded only
     tls: bool = True
     ca_file: Path | None = None  # of a private authority
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])  # tokens of providers

@@ -49,6 +49,7 @@ from db.suiftly.control import Control, ControlField, LogKeeping, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Customers, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow import EscrowChain
+from db.suiftly.escrow_books import CheckedAccount, EscrowBooks, Inbox
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
@@ -163,6 +164,7 @@ __all__ = [
     "Blocked",
     "ChangeTier",
     "Check",
+    "CheckedAccount",
     "CheckedBills",
     "CheckedHour",
     "Checkpoint",
@@ -196,6 +198,7 @@ __all__ = [
     "Groups",
     "Histogram",
     "History",
+    "Inbox",
     "Job",
     "JobRun",
     "KeyAccess",
@@ -349,6 +352,7 @@ class Source:
         self.charts = Charts(database)
         self.control = Control(database)
         self.customers = Customers(database)
+        self.escrow_books = EscrowBooks(database, chain)
         self.gateways = Gateways(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)

@@ -56,7 +56,7 @@ def escrow_chain(table: ChainTable | None) -> EscrowChain | None:
     if table is None:
         return None
     packages = tuple(parse_object_id(package) for package in table.packages)
-    return EscrowChain(ChainReader(table.config()), packages, table.start_checkpoint)
+    return EscrowChain(ChainReader(table.config()), packages, table.start_checkpoint, table.charges_move_usdc)
 
 
 def own_command(*arguments: str) -> list[str]:

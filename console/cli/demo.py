@@ -137,7 +137,13 @@ def _free_port() -> int:
 
 
 def _chain(port: int) -> ChainTable:
-    return ChainTable(target=f"127.0.0.1:{port}", packages=(SIMULATED_PACKAGE,), tls=False, requests_per_s=1000)
+    return ChainTable(
+        target=f"127.0.0.1:{port}",
+        packages=(SIMULATED_PACKAGE,),
+        charges_move_usdc=True,  # its accounts begin with the balance of the books
+        tls=False,
+        requests_per_s=1000,
+    )
 
 
 @contextmanager

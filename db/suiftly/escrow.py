@@ -47,6 +47,7 @@ class EscrowChain:
     reader: ChainReader
     packages: tuple[ObjectId, ...]
     start: int = 0  # the checkpoint in which the contract began
+    charges_move_usdc: bool = False  # whether a charge takes USDC out of the account, or is recorded only
 
     @property
     def modules(self) -> tuple[str, ...]:

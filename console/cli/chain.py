@@ -1,0 +1,147 @@
+"""opsdeck chain status | sync | reconcile"""
+
+from argparse import Namespace
+from decimal import Decimal
+from typing import Any
+
+from console import failures
+from console.cli import jobs
+from console.cli.context import Context, Subparsers, add_command
+from console.cli.customers import customer_id
+from console.cli.output import cell, emit, narrate, table, to_json
+from console.words import dollars
+from db.chain.errors import NOT_CONFIGURED, ChainError
+from db.chain.models import ServiceInfo
+from db.source import CheckedAccount, EscrowChain, Inbox
+
+_OUTCOMES = ("mirrored", "already_recorded", "noted", "unmatched", "conflict", "dismissed")
+_TELL_EVERY = 100  # accounts
+
+
+def add(commands: Subparsers) -> None:
+    verbs = add_command(
+        commands, "chain", "the escrow on the chain: how it is read, and held against the books"
+    ).add_subparsers(dest="verb", required=True, metavar="VERB")
+    status = add_command(verbs, "status", "tell how the node is, how far it was read, and what became of the events")
+    status.add_argument("--json", action="store_true", help="one JSON document")
+    status.set_defaults(run=show_status)
+    sync = add_command(verbs, "sync", "read what is new on the chain: runs the job sync-chain")
+    sync.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    sync.add_argument("--json", action="store_true", help="print the run as JSON")
+    sync.set_defaults(run=jobs.run_jobs, job="sync-chain", all_due=False, rebaseline=False, accept_loss=False)
+    reconcile = add_command(
+        verbs,
+        "reconcile",
+        "hold the accounts on the chain against the books; exit 1 on differences",
+        "Nothing is corrected.",
+    )
+    reconcile.add_argument("--customer", metavar="ID", type=customer_id, help="only this customer")
+    reconcile.add_argument(
+        "--json", action="store_true", help="one JSON document, with the accounts without difference"
+    )
+    reconcile.set_defaults(run=run_reconcile)
+
+
+async def show_status(context: Context, options: Namespace) -> int:
+    async with context.source() as source:
+        if source.chain is None:
+            emit(to_json({"configured": False}) if options.json else NOT_CONFIGURED)
+            return failures.DONE
+        inbox = await source.escrow_books.inbox()
+        node, trouble = await _node(source.chain)
+        target = str(source.chain.reader.config.target)
+    if options.json:
+        emit(to_json(_status(target, node, trouble, inbox)))
+    else:
+        emit("\n".join(f"{name:<16} {cell(value)}" for name, value in _status_lines(target, node, trouble, inbox)))
+    return failures.FAILED if trouble else failures.DONE
+
+
+async def _node(chain: EscrowChain) -> tuple[ServiceInfo | None, str | None]:
+    """What the node says of itself, or what is wrong with it."""
+    try:
+        return await chain.reader.service_info(), None
+    except ChainError as error:
+        return None, str(error)
+
+
+def _status(target: str, node: ServiceInfo | None, trouble: str | None, inbox: Inbox) -> dict[str, Any]:
+    return {
+        "configured": True,
+        "target": target,
+        "reachable": node is not None,
+        "trouble": trouble,
+        "node": node,
+        "cursor": inbox.cursor,
+        "outcomes": {outcome: inbox.outcomes.get(outcome, 0) for outcome in _OUTCOMES},
+    }
+
+
+def _status_lines(target: str, node: ServiceInfo | None, trouble: str | None, inbox: Inbox) -> list[tuple[str, object]]:
+    lines: list[tuple[str, object]] = [("target", target), ("reachable", f"no: {trouble}" if trouble else True)]
+    if node is not None:
+        kept = f"{node.lowest:,} to {node.tip:,}"
+        lines += [("chain", f"{node.chain} ({node.chain_id})"), ("checkpoints", kept), ("newest", node.tip_at)]
+    if inbox.cursor is None:
+        lines.append(("read", "nothing yet; run `opsdeck chain sync`"))
+    else:
+        lines += [("read up to", f"{inbox.cursor.covered:,}"), ("last read", inbox.cursor.updated_at)]
+    return [*lines, *((outcome.replace("_", " "), f"{inbox.outcomes.get(outcome, 0):,}") for outcome in _OUTCOMES)]
+
+
+async def run_reconcile(context: Context, options: Namespace) -> int:
+    checked: list[CheckedAccount] = []
+    async with context.source() as source:
+        async for account in source.escrow_books.checked(options.customer):
+            checked.append(account)
+            if len(checked) % _TELL_EVERY == 0:
+                narrate(f"{len(checked):,} accounts checked")
+        moves = source.chain is not None and source.chain.charges_move_usdc
+    wrong = [account for account in checked if account.drifts]
+    if options.json:
+        emit(to_json({"charges_move_usdc": moves, "accounts": checked, "differences": len(wrong)}))
+        return failures.FAILED if wrong else failures.DONE
+    shown = checked if options.customer is not None else wrong
+    if shown:
+        headers = (
+            "customer",
+            "on chain",
+            "less charges",
+            "ledger",
+            "cached",
+            "mirror",
+            "differs",
+            "by",
+            "likely cause",
+        )
+        emit(table(headers, [row for account in shown for row in _rows(account)]))
+    model = "moves" if moves else "does not move"
+    narrate(f"{len(checked):,} accounts checked, {len(wrong):,} with differences; a charge {model} USDC")
+    return failures.FAILED if wrong else failures.DONE
+
+
+def _rows(account: CheckedAccount) -> list[tuple[object, ...]]:
+    """A line for each difference, the figures on the first."""
+    books = account.books
+    figures = (
+        books.customer_id,
+        _usd(account.balance_usd),
+        _usd(account.after_charges_usd),
+        dollars(books.ledger_cents),
+        dollars(books.cached_cents),
+        _usd(books.mirror_usd) + (" + other coins" if books.other_coins else ""),
+    )
+    told = [(drift.figure, _usd(drift.usd, plus="+"), drift.cause) for drift in account.drifts] or [
+        ("nothing", "-", "-")
+    ]
+    return [
+        ((*figures, *one) if number == 0 else (books.customer_id, *[""] * 5, *one)) for number, one in enumerate(told)
+    ]
+
+
+def _usd(amount: Decimal | None, *, plus: str = "") -> str:
+    """Dollars as exact as they are: cents at the least. `plus` stands before what is not negative."""
+    if amount is None:
+        return "-"
+    exact = abs(amount).quantize(Decimal("0.01"))
+    return f"{'-' if amount < 0 else plus}${exact if exact == abs(amount) else abs(amount).normalize():,f}"

@@ -1,0 +1,248 @@
+"""The escrow on the chain beside the books: how far the inbox is, and each account held against what the books say.
+
+Nothing here corrects anything. Whether a charge moves USDC on the chain is told differently by different documents of
+the contract, so it is a setting, and the balance is shown both ways.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, LiteralString
+
+from psycopg.rows import class_row
+
+from db.chain.errors import ErrorKind, not_configured
+from db.chain.reader import ChainReader
+from db.chain.values import ChainValueError, ObjectId
+from db.database import Database
+from db.errors import Refused
+from db.suiftly.escrow import EscrowAccount, EscrowChain, read_account
+
+Figure = Literal["account", "ledger", "cached balance", "mirror"]
+
+_CURSOR: LiteralString = """
+    SELECT chain_id, target, covered, tip, tip_at, updated_at FROM console.chain_cursor WHERE stream = 'escrow'
+"""
+_OUTCOMES: LiteralString = "SELECT outcome, count(*) FROM console.chain_event GROUP BY 1"
+_ACCOUNTS: LiteralString = """
+    SELECT customer_id, escrow_contract_id FROM customers
+    WHERE escrow_contract_id IS NOT NULL AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)
+    ORDER BY 1
+"""
+# What the chain said was charged is taken from the inbox: the mirror may lack what is in conflict.
+_BOOKS: LiteralString = """
+    SELECT c.customer_id, c.escrow_contract_id AS account, now() AS at, c.current_balance_usd_cents AS cached_cents,
+           (SELECT coalesce(sum(amount_usd_cents), 0)::bigint FROM ledger_entries WHERE customer_id = c.customer_id)
+               AS ledger_cents,
+           m.usd AS mirror_usd, m.others AS other_coins, e.charged_usd, e.rest_usdc, e.open_events, e.open_usd,
+           e.made_there,
+           %(newest)s::bytea IS NULL OR EXISTS (SELECT FROM console.chain_event WHERE tx_digest = %(newest)s)
+               AS newest_is_known
+    FROM customers c
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(CASE WHEN tx_type IN ('deposit', 'credit') THEN amount ELSE -amount END)
+                            FILTER (WHERE in_usd), 0) AS usd,
+               count(*) FILTER (WHERE NOT in_usd) AS others
+        FROM (SELECT tx_type, amount,
+                     asset_type IS NULL OR asset_type = 'USDC' OR asset_type LIKE '%%::usdc::USDC' AS in_usd
+              FROM escrow_transactions WHERE customer_id = c.customer_id) x) m
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(CASE kind WHEN 'charge' THEN amount_usd WHEN 'credit' THEN -amount_usd END), 0)
+                   AS charged_usd,
+               coalesce(sum(CASE WHEN kind IN ('deposit', 'credit') THEN rest_usdc ELSE -rest_usdc END)
+                            FILTER (WHERE outcome IN ('mirrored', 'already_recorded')), 0)::bigint AS rest_usdc,
+               count(*) FILTER (WHERE open) AS open_events,
+               coalesce(sum(CASE WHEN kind IN ('deposit', 'credit') THEN amount_usd ELSE -amount_usd END)
+                            FILTER (WHERE open), 0) AS open_usd,
+               coalesce(bool_or(type LIKE '%%::AccountCreated%%'), false) AS made_there
+        FROM (SELECT *, outcome IN ('unmatched', 'conflict', 'dismissed') AND kind IS NOT NULL AS open
+              FROM console.chain_event
+              WHERE customer_id = c.customer_id OR account_id = c.escrow_contract_id) x) e
+    WHERE c.customer_id = %(customer)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxCursor:
+    """How far the inbox goes: everything up to the checkpoint `covered` is in it; `tip` was the node's last then."""
+
+    chain_id: str
+    target: str | None
+    covered: int
+    tip: int
+    tip_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The cursor, None before the first sync, and how many events became what."""
+
+    cursor: InboxCursor | None
+    outcomes: Mapping[str, int]
+
+    @property
+    def open(self) -> int:
+        """Events that wait for somebody."""
+        return self.outcomes.get("unmatched", 0) + self.outcomes.get("conflict", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBooks:
+    """What the books and the inbox say about one account, in one instant.
+
+    `mirror_usd` counts USDC alone. `charged_usd` is charges less credits as the chain told them. `rest_usdc` is what
+    was below a cent and so is in no ledger. `open_usd` is what events on no books would add.
+    """
+
+    customer_id: int
+    account: str
+    at: datetime
+    cached_cents: int | None
+    ledger_cents: int
+    mirror_usd: Decimal
+    other_coins: int
+    charged_usd: Decimal
+    rest_usdc: int
+    open_events: int
+    open_usd: Decimal
+    made_there: bool
+    newest_is_known: bool  # whether the inbox has the transaction that changed the account last
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One figure of the books that is not what the chain says: `usd` is what it would take to become that."""
+
+    figure: Figure
+    usd: Decimal | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAccount:
+    """An account held against its books. `balance_usd` is what the object holds, `after_charges_usd` that without what
+    was charged; the model says which of them is `expected_usd`. All are None when the account cannot be read."""
+
+    books: AccountBooks
+    balance_usd: Decimal | None
+    after_charges_usd: Decimal | None
+    expected_usd: Decimal | None
+    drifts: tuple[Drift, ...]
+
+
+class EscrowBooks:
+    """Questions about the escrow and its books. Those to the chain take long, and raise ChainError."""
+
+    def __init__(self, database: Database, chain: EscrowChain | None) -> None:
+        self._database = database
+        self._chain = chain
+
+    async def inbox(self) -> Inbox:
+        """How far the chain was read, and what became of its events. Asks no node."""
+        async with self._database.reading(one_snapshot=True) as connection:
+            cursor = connection.cursor(row_factory=class_row(InboxCursor))
+            await cursor.execute(_CURSOR)
+            reached = await cursor.fetchone()
+            outcomes = await (await connection.execute(_OUTCOMES)).fetchall()
+        return Inbox(reached, dict(outcomes))
+
+    async def checked(self, customer: int | None = None) -> AsyncGenerator[CheckedAccount]:
+        """Every account, or that of one customer, by customer. Raises Refused when that one has none."""
+        chain = self._configured()
+        async with self._database.reading() as connection:
+            accounts = await (await connection.execute(_ACCOUNTS, {"customer": customer})).fetchall()
+        if customer is not None and not accounts:
+            raise Refused(f"no escrow account is on record for customer {customer}")
+        for customer_id, account in accounts:
+            found = await self._check(chain, customer_id, ObjectId(account))
+            if found is not None:
+                yield found
+
+    def _configured(self) -> EscrowChain:
+        if self._chain is None:
+            raise not_configured()
+        return self._chain
+
+    async def _check(self, chain: EscrowChain, customer: int, account: ObjectId) -> CheckedAccount | None:
+        """None when the customer has gone meanwhile."""
+        object_ = await _object(chain.reader, account, chain)
+        newest = None if isinstance(object_, str) else object_[1]
+        async with self._database.reading() as connection:
+            cursor = connection.cursor(row_factory=class_row(AccountBooks))
+            await cursor.execute(_BOOKS, {"customer": customer, "newest": newest})
+            books = await cursor.fetchone()
+        if books is None:
+            return None
+        if isinstance(object_, str):
+            return CheckedAccount(books, None, None, None, (Drift("account", None, object_),))
+        return compare(books, object_[0], charges_move_usdc=chain.charges_move_usdc)
+
+
+async def _object(
+    reader: ChainReader, account: ObjectId, chain: EscrowChain
+) -> tuple[EscrowAccount, bytes | None] | str:
+    """The account and the transaction that changed it last, or why there is none to read."""
+    found = await reader.object(account)
+    if found is None:
+        return f"the node {reader.config.target} does not know the object: deleted, never there, or of another chain"
+    try:
+        read = read_account(found, chain.packages)
+    except ChainValueError as error:
+        return f"{ErrorKind.UNREADABLE}: {error}"
+    return read, None if found.previous_transaction is None else found.previous_transaction.raw
+
+
+def compare(books: AccountBooks, account: EscrowAccount, *, charges_move_usdc: bool) -> CheckedAccount:
+    """Holds the account against its books, to the millionth of a dollar."""
+    balance = account.balance.dollars.value
+    after = balance - books.charged_usd
+    expected, otherwise = (balance, after) if charges_move_usdc else (after, balance)
+    rest = Decimal(books.rest_usdc) / 1_000_000
+    figures: dict[Figure, Decimal] = {"ledger": Decimal(books.ledger_cents) / 100 + rest, "mirror": books.mirror_usd}
+    if books.cached_cents is not None:
+        figures["cached balance"] = Decimal(books.cached_cents) / 100 + rest
+    right: set[Figure] = {figure for figure, usd in figures.items() if usd == expected}
+    moves = f"it fits with charges_move_usdc = {str(not charges_move_usdc).lower()}"
+    drifts: list[Drift] = []
+    for figure, usd in figures.items():
+        if figure not in right:
+            other_model = moves if books.charged_usd and usd == otherwise else None
+            causes = _causes(books, account, figure, expected - usd, right=right, other_model=other_model)
+            drifts.append(Drift(figure, expected - usd, next(causes)))
+    return CheckedAccount(books, balance, after, expected, tuple(drifts))
+
+
+def _causes(
+    books: AccountBooks,
+    account: EscrowAccount,
+    figure: Figure,
+    apart: Decimal,
+    *,
+    right: set[Figure],
+    other_model: str | None,
+) -> Iterator[str]:
+    """The likely causes: what explains the whole amount before what may."""
+    if account.upgraded_to is not None:
+        yield f"the account goes on as {account.upgraded_to}"
+    events = f"{books.open_events} event(s) of the account unmatched, in conflict or dismissed"
+    if books.open_events and apart == books.open_usd:
+        yield f"{events}: they are on no books"
+    if not books.newest_is_known:
+        yield "the account's last transaction is not in the inbox: run `opsdeck chain sync`"
+    if other_model is not None:
+        yield other_model
+    if figure == "cached balance" and "ledger" in right:
+        yield "the cached balance is not the sum of the ledger"
+    if figure == "ledger" and "mirror" in right:
+        yield "the ledger has entries that the mirror has not, or lacks some"
+    if books.other_coins:
+        yield f"{books.other_coins} transaction(s) in other coins than USDC are on the books"
+    if figure == "mirror" and "ledger" in right:
+        yield "the mirror lacks transactions that the ledger has"
+    if books.made_there and apart > 0:
+        yield "perhaps an initial deposit: one made with the account emits no event"
+    if books.open_events:
+        yield f"{events}, and more"
+    yield "unexplained"
