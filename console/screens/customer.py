@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
+from console.parts.customer_changes import CHANGE_HINT, CHANGE_WORDS, CHANGES, parse_change
 from console.parts.history import history_facts
 from console.parts.key_columns import key_columns
 from console.parts.key_making import NEW_KEY_HINT, parse_new_key
@@ -20,6 +21,7 @@ from db.source import (
     CreateKey,
     CustomerDetail,
     CustomerRecord,
+    DisableService,
     ResumeCustomer,
     RevokeKeys,
     Source,
@@ -48,6 +50,13 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
             "Suspend/resume",
             id="customer.toggle",
             tooltip="Stop serving this customer, or resume",
+        ),
+        Binding(
+            "ctrl+e",
+            "change",
+            "Change",
+            id="customer.change",
+            tooltip="Services on or off, a tier, the monthly limit, end sessions, close",
         ),
     ]
     DEFAULT_CSS = """
@@ -95,6 +104,8 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""
+        if action == "change":
+            return any(map(self.deck.deck_state.may, CHANGES))
         if action not in ("create", "revoke", "change_status"):
             return True
         changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
@@ -117,14 +128,25 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         begun = f"{services[0].service_type} " if len(services) == 1 else ""
         self.query_one(Prompt).open("new-key", "new key", text=begun, hint=NEW_KEY_HINT)
 
+    def action_change(self) -> None:
+        self.query_one(Prompt).open("change", "change", hint=CHANGE_HINT, words=CHANGE_WORDS)
+
     def on_prompt_entered(self, event: Prompt.Entered) -> None:
-        """What the new key is for."""
-        if event.kind == "new-key":
+        """What the new key is for, or what is to be changed."""
+        taken = {"new-key": self._create, "change": self._change}.get(event.kind)
+        if taken is not None:
             event.stop()
-            self.enter(self._create, event.text)
+            self.enter(taken, event.text)
 
     def _create(self, text: str) -> None:
         self.deck.performer.start(CreateKey(self.customer_id, *parse_new_key(text), self.source.issuer))
+
+    def _change(self, text: str) -> None:
+        operation = parse_change(self.customer_id, text, self.source.prices)
+        hit: tuple[ApiKey, ...] = ()
+        if isinstance(operation, DisableService) and self.snapshot is not None:
+            hit = tuple(key for key in self.snapshot.keys if key.is_active and key.service_type == operation.service)
+        self.deck.performer.start(operation, partial(blast_radius, self.source, hit) if hit else None)
 
     def action_change_status(self) -> None:
         if self.snapshot is None:

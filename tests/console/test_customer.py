@@ -177,3 +177,39 @@ async def test_unpaid_bills_and_metered_days_are_summed_up(business: str) -> Non
         )
         hint(business, "customers")
         await deck.sees("1.2k requests")
+
+
+async def test_a_customer_is_changed_by_what_is_typed_behind_one_key(business: str) -> None:
+    query(business, "INSERT INTO service_instances (customer_id, service_type, tier) VALUES (7, 'seal', 'pro')")
+    async with console(business) as deck:
+        await deck.say(":", "customer 7")
+        await deck.sees("0x0000004d")
+
+        async def asks(text: str, *words: str) -> None:
+            await deck.press("ctrl+e")
+            await deck.sees("change")
+            await deck.type(text)
+            await deck.press("enter")
+            await deck.sees(*words)
+
+        await asks("disable sea", "'sea' is none of seal, grpc, graphql")
+        await deck.press("escape")
+        await asks("limit 0", "a limit of 0 cannot be set")
+        await deck.press("escape")
+        await asks("close", "enabled services")
+        await asks("limit 250", "monthly limit: unlimited → $250.00", "opsdeck customers limit 7 250.00")
+        await deck.type("asked for")
+        await deck.press("tab", "tab", "enter")
+        await deck.until(lambda: "of $250.00" in deck.line("this month"), "its limit is shown")
+        await asks("limit", "monthly limit: $250.00 → unlimited", "Without a limit every")
+        await deck.press("escape")
+        await asks(
+            "disable seal", "enabled → disabled", "generate-ma-vault", "0x0000004d: no request", "Type 7 to go on."
+        )
+        await deck.type("abuse")
+        await deck.press("tab", "7", "tab", "tab", "enter")
+        await deck.until(lambda: "pro, disabled" in deck.line(" seal "), "its service is shown")
+    assert [(row["action"], row["outcome"], row["reason"]) for row in audit_rows(business)] == [
+        ("set-limit", "done", "asked for"),
+        ("disable-service", "done", "abuse"),
+    ]

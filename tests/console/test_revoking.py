@@ -232,9 +232,10 @@ async def test_a_read_only_console_does_not_offer_to_change_anything(same_busine
             assert "read-only" in deck.header
             assert "Revoke" not in deck.footer
             assert "Suspend" not in deck.footer
+            assert "Change" not in deck.footer
             bound = {key for key, active in deck.app.screen.active_bindings.items() if active.enabled}
             assert "escape" in bound
-            assert not bound & {"ctrl+r", "ctrl+t"}
+            assert not bound & {"ctrl+r", "ctrl+t", "ctrl+e"}
             await deck.press("ctrl+r", "ctrl+t")
             await deck.never_sees("Why? It goes on record.", for_s=0.2)
 

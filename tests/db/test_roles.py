@@ -26,12 +26,15 @@ from db.source import (
     ApiSecret,
     CreateKey,
     CustomerSearch,
+    DisableService,
+    EndSessions,
     EscrowChain,
     KeyMetadata,
     KeySearch,
     KeyService,
     RevokeKeys,
     RotateKey,
+    SetMonthlyLimit,
     Source,
     SuspendCustomer,
     UndoRevocation,
@@ -194,6 +197,11 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
     add_request(business, timestamp=old)
     with psycopg.connect(business) as owner:
         owner.execute("UPDATE customers SET escrow_contract_id = %s", (ACCOUNT,))
+        owner.execute(
+            "INSERT INTO refresh_tokens (customer_id, token_hash, expires_at)"
+            " VALUES (%s, repeat('a', 64), now() + interval '1 day')",
+            (CUSTOMER,),
+        )
     ledger = Ledger()
     ledger.commit(USER, [event("DepositEvent", account_id=ACCOUNT, amount=5)])
     vault = VaultPlace(tmp_path, key_text=f"k1 {'0' * 64}")
@@ -209,7 +217,11 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
                 RevokeKeys((42,)),
                 UndoRevocation((42,)),
                 SuspendCustomer(CUSTOMER),
+                DisableService(CUSTOMER, KeyService.SEAL),
+                SetMonthlyLimit(CUSTOMER, 5000, source.prices),
+                EndSessions(CUSTOMER),
             ):
+                assert (await source.rights()).may(type(operation))
                 receipt = await source.perform(operation, "leaked")
                 assert receipt.done, receipt
             runs = [await source.run_job(job) for job in JOBS]
@@ -224,7 +236,7 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
         refused(dsn, *NOT_THE_RECORD_NOR_THE_SCHEMA, *SECRETS, "UPDATE console.metering SET retention = '1 hour'")
     async with console(business) as source:
         found = await verify(source.database)
-    assert (found.sound, found.rows) == (True, 6 + len(JOBS))
+    assert (found.sound, found.rows) == (True, 9 + len(JOBS))
 
 
 async def test_an_admin_sets_the_rules_and_changes_neither_the_record_nor_the_schema(business: str) -> None:
