@@ -1,6 +1,7 @@
 """opsdeck control show | set"""
 
 from argparse import Namespace
+from dataclasses import asdict
 from datetime import timedelta
 
 from console import failures
@@ -9,7 +10,7 @@ from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, table, to_json
 from console.moments import parse_age
 from console.settings import UsageError
-from db.source import CONTROL_SET_BY, ControlField, SetMaintenance
+from db.source import CONTROL_SET_BY, ControlField, SetMaintenance, fleet_words
 
 
 def _age(text: str) -> timedelta:
@@ -23,7 +24,7 @@ def add(commands: Subparsers) -> None:
     verbs = add_command(commands, "control", "the flags of system_control").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    show = add_command(verbs, "show", "show every flag: what it means, who set it, when and why")
+    show = add_command(verbs, "show", "show every flag and who set it, and what the gateways have applied")
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_flags)
     setting = change.add_verb(verbs, "set", "set a flag")
@@ -38,10 +39,16 @@ async def show_flags(context: Context, options: Namespace) -> int:
         control, fields, keeping = (
             await source.control.read(), await source.control.fields(), await source.control.keeping()
         )  # fmt: skip
+        gateways = await source.gateways.states()
     if options.json:
-        emit(to_json({"control": control, "fields": fields, "log": keeping}))
+        told = [{"state": one.state} | asdict(one) for one in gateways]
+        emit(to_json({"control": control, "fields": fields, "log": keeping, "gateways": told}))
         return failures.DONE
     emit(table(("name", "value", "set by", "at (UTC)", "why", "meaning"), [_row(field) for field in fields]))
+    emit(f"\ngateways: {fleet_words(gateways)}")
+    if gateways:
+        rows = [(one.gateway, one.vault, one.state, one.applied_seq, one.seen_at, one.error) for one in gateways]
+        emit(table(("gateway", "vault", "state", "applied", "seen (UTC)", "error"), rows))
     return failures.DONE
 
 

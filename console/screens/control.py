@@ -19,6 +19,7 @@ from db.moments import span
 from db.source import (
     VAULT_JOBS,
     ControlField,
+    GatewayVault,
     LogKeeping,
     SetMaintenance,
     Source,
@@ -26,6 +27,7 @@ from db.source import (
     VaultChange,
     VaultDiff,
     VaultVersion,
+    fleet_words,
 )
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import Column, KeysetTable
@@ -41,6 +43,7 @@ class ControlSnapshot:
     fields: tuple[ControlField, ...]
     keeping: LogKeeping
     versions: tuple[VaultVersion, ...]
+    gateways: tuple[GatewayVault, ...]
 
 
 class ControlScreen(DeckScreen[ControlSnapshot]):
@@ -108,12 +111,15 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
             await self.source.control.fields(),
             await self.source.control.keeping(),
             await self.source.vaults.versions(limit=200),
+            await self.source.gateways.states(),
         )
 
     def paint(self, snapshot: ControlSnapshot) -> None:
         meant = self.size.width >= _WIDE
         facts = [fact for field in snapshot.fields for fact in _field(field, snapshot.control, meant=meant)]
-        self.query_one("#facts", Facts).tell([*facts, *_keeping(snapshot.keeping, snapshot.control)])
+        self.query_one("#facts", Facts).tell(
+            [*facts, _fleet(snapshot.gateways), *_keeping(snapshot.keeping, snapshot.control)]
+        )
         self.versions.show(snapshot.versions, complete=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -224,6 +230,11 @@ def _field(field: ControlField, control: SystemControl, *, meant: bool) -> list[
         who = f"   {entry.os_user}, {moment(entry.at)}" + (f": {entry.reason}" if entry.reason else "")
     facts: list[Fact] = [(field.name, field.value + who, Tone.WARN if loud else Tone.PLAIN)]
     return [*facts, ("", field.meaning, Tone.DIM)] if meant else facts
+
+
+def _fleet(gateways: tuple[GatewayVault, ...]) -> Fact:
+    trouble = any(one.trouble for one in gateways)
+    return ("gateways", fleet_words(gateways), Tone.BAD if trouble else Tone.PLAIN)
 
 
 def _keeping(keeping: LogKeeping, control: SystemControl) -> list[Fact]:

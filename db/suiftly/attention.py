@@ -1,9 +1,11 @@
 """What needs a look: each line says it in a sentence and names the subject that it opens."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from db.database import Connection
+from db.suiftly.gateways import GatewayState, GatewayVault, read_reports
 from db.suiftly.key_format import format_fingerprint
 from db.suiftly.metering import cursor_states
 
@@ -81,9 +83,21 @@ async def attention(connection: Connection) -> tuple[Attention, ...]:
         )
         for fp, ended in await (await connection.execute(_SHOULD_HAVE_ENDED)).fetchall()
     ]
+    lines += _of_gateways(await read_reports(connection))
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
     ).fetchone()
     if row and row[0]:
         lines.append(Attention("warn", "maintenance mode is on: new signups are paused", "control", row[1]))
     return tuple(lines)
+
+
+def _of_gateways(reports: list[GatewayVault]) -> Iterator[Attention]:
+    """One line for those that are late or in error, one for those that fell silent."""
+    for severity in ("bad", "warn"):
+        silent = severity == "warn"
+        these = [one for one in reports if one.trouble and (one.state is GatewayState.UNKNOWN) == silent]
+        if these:
+            more = f"; and {len(these) - 1} more" if len(these) > 1 else ""
+            since = these[0].seen_at if silent else these[0].behind_since
+            yield Attention(severity, f"{these[0].trouble}{more}", "control:gateways", since)

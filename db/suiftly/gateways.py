@@ -83,7 +83,7 @@ class GatewayVault:
 def fleet_words(gateways: Iterable[GatewayVault]) -> str:
     """`12 of 12 reporting, 11 in_sync, 1 late (r1-s03 at 41, 2m)`."""
     known = tuple(gateways)
-    if not known:
+    if all(one.applied_seq is None for one in known):
         return "none reports what it applies"
     parts = [f"{sum(one.reporting for one in known)} of {len(known)} reporting"]
     for state in GatewayState:

@@ -10,6 +10,7 @@ from db.errors import ReplicaUnavailable
 from db.migrate import schema_state
 from db.replica import replica_state
 from db.suiftly.control import CAN_WRITE
+from db.suiftly.gateways import Gateways, fleet_words
 from db.suiftly.metering import cursor_states
 from db.suiftly.reconcile import Reconciliation
 from db.suiftly.traffic import Traffic
@@ -46,6 +47,7 @@ async def health(database: Database) -> tuple[Check, ...]:
         checks = [server, schema, *[await look(connection) for look in looks], *await _cursors(connection)]
     if all(check.state is not State.BAD for check in checks if check.name == "metering"):
         checks.append(await _reconciled(database))
+    checks.append(await _gateways(database))
     if (replica := await _replica(database)) is not None:
         checks.append(replica)
         if replica.state is State.BAD:
@@ -86,6 +88,13 @@ async def _replica(database: Database) -> Check | None:
         return Check("replica", State.BAD, f"{replica.place}, where the log is read, {replica.trouble}")
     sentence = f"the log is read on {replica.place}, a standby: {replica.delay}"
     return Check("replica", State.WARN if replica.late else State.GOOD, sentence)
+
+
+async def _gateways(database: Database) -> Check:
+    """In one line; what is bad about one of them stands in the attention list."""
+    states = await Gateways(database).states()
+    worst = State.WARN if any(one.trouble for one in states) else State.GOOD
+    return Check("gateways", worst, fleet_words(states))
 
 
 async def _role(connection: Connection) -> Check:

@@ -85,6 +85,27 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         await deck.sees("is not a vault")
 
 
+async def test_a_gateway_that_is_late_is_told_on_every_screen_that_should_and_in_the_shell(vault: Press) -> None:
+    for gateway, seq, error in (("r1-s03", 1, None), ("r2-s07", 2, None), ("r2-s08", 1, "it does not open")):
+        query(vault.dsn, "INSERT INTO console.gateway_vault VALUES (%s, 'ma', %s, now(), %s)", gateway, seq, error)
+    query(vault.dsn, "UPDATE console.vault_version SET published_at = published_at - interval '5 min'")
+    late = "gateway r1-s03 has not applied the ma vault: r1-s03 at 1, 5m, published is 2; and 1 more"
+    async with console(vault.dsn) as deck:
+        await deck.sees("▲ bad", late[:40])
+        deck.app.screen.query_one("#attention").focus()
+        await deck.press("enter")
+        await deck.sees("gateways", "3 of 3 reporting, 1 in_sync, 1 late (r1-s03 at 1, 5m), 1 error (r2-s08 at 1, 5m)")
+    shown, text, doctor = all_of(vault.dsn, [("control", "show", "--json"), ("control", "show"), ("doctor",)])
+    assert [(one["gateway"], one["state"], one["applied_seq"]) for one in shown.json["gateways"]] == [
+        ("r1-s03", "late", 1), ("r2-s07", "in_sync", 2), ("r2-s08", "error", 1),
+    ]  # fmt: skip
+    assert "gateways: 3 of 3 reporting" in text.out
+    assert "it does not open" in text.out
+    assert doctor.code == 1
+    assert "warn  gateways     3 of 3 reporting" in doctor.out
+    assert late in doctor.out
+
+
 def test_flags_are_shown_and_set_from_the_shell(dsn: str) -> None:
     wrong = all_of(
         dsn,

@@ -42,6 +42,7 @@ async def test_a_healthy_database_is_good_all_over(dsn: str, database: Database)
         "metering",
         "rollups",
         "reconcile",
+        "gateways",
         "attention",
     ]
     assert {check.state for check in checks} == {State.GOOD}, checks
