@@ -17,7 +17,16 @@ from console.cli.values import rows_at_most
 from console.failures import word
 from db.errors import TimedOut, Unavailable
 from db.moments import rfc3339
-from db.source import RECORD_COLUMNS, RequestFilter, RequestRow, Source, as_record, format_fingerprint
+from db.source import (
+    RECORD_COLUMNS,
+    RETENTION,
+    Cursor,
+    RequestFilter,
+    RequestRow,
+    Source,
+    as_record,
+    format_fingerprint,
+)
 
 _POLL_S = 0.25
 _STEP = 20_000  # rows at a time, whatever piled up while a slow reader or a busy machine held the tail back
@@ -124,15 +133,29 @@ async def _print_once(source: Source, wanted: RequestFilter, printer: _Printer, 
     printer.write(history)
 
 
+async def _catch_up(source: Source, cursor: Cursor, since: timedelta, printer: _Printer) -> None:
+    """Prints what was committed before the cursor, a page at a time, each once also across lost connections."""
+    start = cursor.at - since
+    while not printer.full:
+        try:
+            async for page in source.requests.onward(cursor, start):
+                printer.write(page.rows)
+                start = page.reached
+                if printer.full:
+                    return
+        except Unavailable as error:
+            narrate(f"{word(error).sentence}; trying again, nothing is skipped")
+            await asyncio.sleep(1)
+        else:
+            return
+
+
 async def _follow(source: Source, wanted: RequestFilter, printer: _Printer, since: timedelta | None) -> None:
     """Prints every row committed from now on exactly once, also across lost connections."""
     batch = await source.requests.begin(wanted, recent=0 if since else 10)
     printer.write(batch.rows)
     if since is not None:
-        async for rows in source.requests.forward(batch.cursor, since):
-            printer.write(rows)
-            if printer.full:
-                return
+        await _catch_up(source, batch.cursor, min(since, RETENTION), printer)
     cursor, lost = batch.cursor, False
     while not printer.full:
         await asyncio.sleep(0 if batch.more else _POLL_S)

@@ -122,8 +122,12 @@ class Requests:
 
         Together with since(cursor) afterwards: every row once.
         """
-        async for page in self.within(cursor, cursor.at - min(since, RETENTION), cursor.at + _FAST_CLOCK):
+        async for page in self.onward(cursor, cursor.at - min(since, RETENTION)):
             yield page.rows
+
+    def onward(self, cursor: Cursor, start: datetime) -> AsyncGenerator[Forward]:
+        """The same from a moment on, by pages: after a lost connection go on from where the last one `reached`."""
+        return self.within(cursor, start, cursor.at + _FAST_CLOCK)
 
     def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
         """Rows from `start` until before `end` that were committed before the cursor, oldest first, a page at a time.

@@ -25,11 +25,11 @@ async def _kill(dsn: str, tail: Running, done: asyncio.Event, chance: random.Ran
 
     Not before it has begun: at its first connection a command that is refused ends, and none would be left to kill.
     """
-    while not numbers(tail):
-        await asyncio.sleep(0.1)
+    await asyncio.to_thread(tail.wait_for, "bytes_sent", 60)
     killed = 0
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         while killed < 3 or not done.is_set():
+            assert tail.process.poll() is None, tail.err
             await asyncio.sleep(chance.random() * 0.8)
             cursor = await connection.execute(
                 """SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
