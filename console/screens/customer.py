@@ -47,14 +47,14 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         Binding(
             "ctrl+t",
             "change_status",
-            "Suspend/resume",
+            "Status",
             id="customer.toggle",
             tooltip="Stop serving this customer, or resume",
         ),
         Binding(
             "ctrl+e",
             "change",
-            "Change",
+            "Edit",
             id="customer.change",
             tooltip="Services on or off, a tier, the monthly limit, end sessions, close",
         ),

@@ -93,12 +93,12 @@ async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(same_busines
     async with console(same_business) as deck:
         await deck.say(":", f"customer {CLOSED}")
         await deck.sees("This customer has no keys.")
-        await deck.until(lambda: deck.footer and "Suspend/resume" not in deck.footer, "nothing to stop")
+        await deck.until(lambda: deck.footer and "Status" not in deck.footer, "nothing to stop")
         await deck.press("ctrl+t")
         await deck.never_sees("Suspend customer", "Resume customer", for_s=0.3)
         await deck.press("escape")
         await deck.say(":", f"customer {SUSPENDED}")
-        await deck.until(lambda: "Suspend/resume" in deck.footer, "the suspended one can be resumed")
+        await deck.until(lambda: "Status" in deck.footer, "the suspended one can be resumed")
 
 
 async def test_whether_a_customer_can_be_stopped_is_not_known_before_it_is_loaded(
@@ -116,9 +116,9 @@ async def test_whether_a_customer_can_be_stopped_is_not_known_before_it_is_loade
         monkeypatch.setattr(deck.app.source.customers, "record", held)
         await deck.say(":", f"customer {SUSPENDED}")
         await deck.until(lambda: "Revoke" in deck.footer, "the keys of the screen")
-        assert "Suspend/resume" not in deck.footer
+        assert "Status" not in deck.footer
         let_go.set()
-        await deck.until(lambda: "Suspend/resume" in deck.footer, "now it is known")
+        await deck.until(lambda: "Status" in deck.footer, "now it is known")
 
 
 async def test_status_keys_and_history_are_those_of_one_moment(business: str) -> None:

@@ -231,8 +231,8 @@ async def test_a_read_only_console_does_not_offer_to_change_anything(same_busine
             await deck.sees(LABEL)
             assert "read-only" in deck.header
             assert "Revoke" not in deck.footer
-            assert "Suspend" not in deck.footer
-            assert "Change" not in deck.footer
+            assert "Status" not in deck.footer
+            assert "Edit" not in deck.footer
             bound = {key for key, active in deck.app.screen.active_bindings.items() if active.enabled}
             assert "escape" in bound
             assert not bound & {"ctrl+r", "ctrl+t", "ctrl+e"}
