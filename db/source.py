@@ -19,8 +19,11 @@ from db.replica import Replica, replica_state
 from db.rights import Rights, rights
 from db.second_person import Rule
 from db.server.reader import Server
+from db.server.relations import IndexUse, TableSize
 from db.server.sessions import Session, Sessions
+from db.server.statements import StatementCost
 from db.server.terminate import TerminateBackend
+from db.server.upkeep import WRAPAROUND, Hypertable, Upkeep
 from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
@@ -144,6 +147,7 @@ __all__ = [
     "USAGE_SPANS",
     "VAULTS",
     "VAULT_JOBS",
+    "WRAPAROUND",
     "Absence",
     "Actor",
     "AdoptPrices",
@@ -198,7 +202,9 @@ __all__ = [
     "Groups",
     "Histogram",
     "History",
+    "Hypertable",
     "Inbox",
+    "IndexUse",
     "Job",
     "JobRun",
     "KeyAccess",
@@ -250,8 +256,10 @@ __all__ = [
     "SpendingWatch",
     "Standing",
     "State",
+    "StatementCost",
     "SuspendCustomer",
     "SystemControl",
+    "TableSize",
     "TerminateBackend",
     "Top",
     "TopBy",
@@ -259,6 +267,7 @@ __all__ = [
     "TopRow",
     "TrafficClass",
     "UndoRevocation",
+    "Upkeep",
     "Usage",
     "UsageQuestion",
     "VaultChange",

@@ -1,6 +1,8 @@
 """opsdeck database show | terminate"""
 
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from console import failures
@@ -15,7 +17,7 @@ def add(commands: Subparsers) -> None:
     verbs = add_command(commands, "database", "look at PostgreSQL itself, end a session").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    show = add_command(verbs, "show", "show who is connected and who waits for whom")
+    show = add_command(verbs, "show", "show sessions, sizes, index use, statements and upkeep")
     show.add_argument("--json", action="store_true", help="one JSON document")
     show.set_defaults(run=show_database)
     end = add_verb(verbs, "terminate", "end the session of a client; what it wrote is rolled back")
@@ -41,12 +43,29 @@ def _moment(text: str) -> datetime:
 
 async def show_database(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        sessions = await source.server.sessions()
+        server = source.server
+        sessions, upkeep = await server.sessions(), await server.upkeep()
+        tables, indexes, statements = await server.tables(), await server.indexes(), await server.statements()
     if options.json:
-        emit(to_json({"sessions": sessions}))
-    else:
-        _print_sessions(sessions)
+        found = {"sessions": sessions, "tables": tables, "indexes": indexes, "statements": statements, "upkeep": upkeep}
+        emit(to_json(found))
+        return failures.DONE
+    _print_sessions(sessions)
+    _print("table size", ("name", "parts", "rows", "bytes", "index_bytes", "dead", "vacuumed_at"), tables[:20])
+    _print("index", ("table", "definition", "bytes", "scans", "unused", "invalid"), indexes[:20])
+    _print("statement", ("owner", "calls", "total_ms", "mean_ms", "statement"), (statements or ())[:20])
+    ages = ("frozen_age", "multixact_age", "freeze_at", "autovacuum", "is_standby", "bytes", "timescale")
+    _print("upkeep", ages, (upkeep,))
+    for several in (upkeep.vacuums, upkeep.standbys, upkeep.slots, upkeep.prepared, upkeep.hypertables):
+        _print("upkeep", tuple(field.name for field in fields(several[0])) if several else (), several)
     return failures.DONE
+
+
+def _print(what: str, names: tuple[str, ...], rows: Sequence[object]) -> None:
+    """A table of its own; nothing where there are no rows."""
+    if rows:
+        emit("")
+        emit(table((f"{what}: {names[0]}", *names[1:]), [[getattr(row, name) for name in names] for row in rows]))
 
 
 def _print_sessions(sessions: Sessions) -> None:

@@ -1,100 +1,147 @@
-"""The tables of the database screen: their columns, and what is said of a session."""
+"""The views of the database screen besides its sessions: sizes, indexes, statements, upkeep."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from console.words import ago, moment
-from db.source import Session, Sessions
+from console.words import ago, short
+from db.source import WRAPAROUND, IndexUse, StatementCost, TableSize, Upkeep
 from widgets.facts import Fact
 from widgets.keyset_table import Column, KeysetTable
 from widgets.tone import Tone
 
-_LONG_S = 60.0  # a transaction that is older is worth a look
-_STATES = {"active": Tone.GOOD, "idle": Tone.DIM, "idle in transaction": Tone.NOTICE, "": Tone.DIM}
+_LAG_S, _KEPT = 10.0, 10**9
+_STATEMENTS_MISSING = (
+    "Nothing counts statements here: put pg_stat_statements into shared_preload_libraries, then CREATE EXTENSION it."
+)
 
 
-def sessions_table() -> KeysetTable[tuple[Session, datetime]]:
-    """Rows carry the moment they are of, so that ages are painted anew."""
+def size(count: int | None) -> str:
+    """Bytes as operators read them; "-" when unknown."""
+    return "-" if count is None else f"{short(count)}B"
+
+
+def tables_table() -> KeysetTable[TableSize]:
     return KeysetTable(
         (
-            Column("pid", 7, lambda row: str(row[0].pid), align="right"),
-            Column("owner", 12, lambda row: row[0].owner or "server"),
-            Column("application", 12, _application, flex=True),
-            Column("state", 19, _state),
-            Column("transaction", 11, _transaction),
-            Column("in the way", 16, _in_the_way),
-            Column("database", 12, lambda row: row[0].database or row[0].kind, hide_below=100),
+            Column("table", 20, lambda row: row.name, flex=True),
+            Column("parts", 6, lambda row: f"{row.parts:,}" if row.parts else "-", align="right"),
+            Column("rows, about", 11, lambda row: short(row.rows), align="right"),
+            Column("size", 8, lambda row: size(row.bytes), align="right"),
+            Column("of it indexes", 13, lambda row: size(row.index_bytes), align="right"),
+            Column("dead rows", 9, _dead, align="right"),
+            Column("vacuumed", 11, lambda row: _since(row.vacuumed_at), hide_below=90),
+            Column("analyzed", 11, lambda row: _since(row.analyzed_at), hide_below=90),
         ),
-        lambda row: (row[0].pid, row[0].started),
-        "Nobody else is connected.",
-        id="sessions",
+        lambda row: row.name,
+        "No tables.",
+        id="tables",
     )
 
 
-def sessions_facts(found: Sessions) -> list[Fact]:
-    """How many, of what kind, and what the oldest transactions hold up."""
-    states = ", ".join(f"{count} {state}" for state, count in found.by_state)
-    owners = ", ".join(f"{owner or 'hidden'} {count}" for owner, count in found.by_owner[:8])
-    full = found.connections >= 0.8 * found.most_connections
+def indexes_table() -> KeysetTable[IndexUse]:
+    return KeysetTable(
+        (
+            Column("table", 29, lambda row: row.table),
+            Column("index on", 16, lambda row: row.definition, flex=True),
+            Column("parts", 6, lambda row: f"{row.parts:,}" if row.parts > 1 else "-", align="right", hide_below=90),
+            Column("size", 8, lambda row: size(row.bytes), align="right"),
+            Column("scans", 7, lambda row: short(row.scans), align="right"),
+            Column("", 9, _use),
+        ),
+        lambda row: (row.table, row.definition, row.is_unique),
+        "No indexes.",
+        id="indexes",
+    )
+
+
+def statements_table() -> KeysetTable[StatementCost]:
+    return KeysetTable(
+        (
+            Column("total", 9, lambda row: _duration(row.total_ms), align="right"),
+            Column("mean", 9, lambda row: _duration(row.mean_ms), align="right"),
+            Column("calls", 8, lambda row: short(row.calls), align="right"),
+            Column("rows", 8, lambda row: short(row.rows), align="right"),
+            Column("owner", 10, lambda row: row.owner, hide_below=90),
+            Column("statement", 20, lambda row: row.statement, flex=True),
+        ),
+        lambda row: (row.owner, row.statement),
+        _STATEMENTS_MISSING,
+        id="statements",
+    )
+
+
+def upkeep_facts(found: Upkeep) -> list[Fact]:
+    """What has to be kept up, and how well it is."""
+    share = found.frozen_age / WRAPAROUND
+    late = found.frozen_age > 2 * found.freeze_at
     facts: list[Fact] = [
-        ("connections", f"{found.connections} of {found.most_connections}: {states or 'no other'}",
-         Tone.WARN if full else Tone.PLAIN),
-        ("by owner", owners or "-", Tone.DIM),
+        ("database", f"{size(found.bytes)}{', a standby' if found.is_standby else ''}"),
+        ("wraparound", f"{short(found.frozen_age)} transactions old, {share:.1%} of the way; multixacts "
+         f"{short(found.multixact_age)}; frozen at {short(found.freeze_at)}", Tone.WARN if late else Tone.PLAIN),
+        ("autovacuum", "on" if found.autovacuum else "▲ off: nothing is cleared away by itself",
+         Tone.PLAIN if found.autovacuum else Tone.BAD),
     ]  # fmt: skip
-    if found.blocked:
-        roots = sorted({row.pid for row in found.rows if row.blocks and not row.blocked_by})
-        behind = f"behind {', '.join(map(str, roots))}" if roots else "behind each other"
-        facts.append(("blocked", f"▲ {len(found.blocked)} wait for a lock {behind}", Tone.WARN))
-    else:
-        facts.append(("blocked", "nobody waits for a lock", Tone.DIM))
-    facts.append(_held("log", found.holds_capture, found.now, "its rows count once it commits"))
-    facts.append(_held("vacuum", found.holds_vacuum, found.now, "nothing deleted since is freed"))
+    for one in found.vacuums:
+        done = "" if one.percent is None else f", {one.percent} %"
+        facts.append(("vacuum", f"{one.table}: {one.phase}{done} (pid {one.pid})", Tone.ACCENT))
+    for server in found.standbys:
+        lag = "" if server.behind_s is None else f", {server.behind_s:,.1f} s"
+        slow = (server.behind_s or 0) > _LAG_S
+        text = f"{server.name}: {server.state} {server.sync}, {size(server.behind_bytes)} behind{lag}"
+        facts.append(("replica", text, Tone.WARN if slow else Tone.PLAIN))
+    for slot in found.slots:
+        idle = not slot.active or (slot.kept_bytes or 0) > _KEPT
+        text = f"{slot.name} ({slot.kind}): {'in use' if slot.active else '▲ nobody reads it'}, "
+        facts.append(
+            ("slot", f"{text}keeps {size(slot.kept_bytes)} of WAL {slot.status}", Tone.WARN if idle else Tone.PLAIN)
+        )
+    if not found.standbys and not found.slots:
+        facts.append(("replication", "nobody is fed from here, or it is hidden from this role", Tone.DIM))
+    for held in found.prepared:
+        facts.append(
+            ("prepared", f"▲ {held.name} ({held.owner}), {ago(held.since, found.now)}: holds its locks", Tone.WARN)
+        )
+    return [*facts, *_timescale(found)]
+
+
+def _timescale(found: Upkeep) -> list[Fact]:
+    if found.timescale is None:
+        return [("TimescaleDB", "not here", Tone.DIM)]
+    facts: list[Fact] = [("TimescaleDB", found.timescale)]
+    for table in found.hypertables:
+        oldest = f", from {ago(table.oldest, found.now)}" if table.oldest else ""
+        facts.append(("chunks", f"{table.name}: {table.chunks}, {table.compressed} compressed{oldest}"))
+    for job in found.timescale_jobs:
+        failed = job.outcome == "Failed"
+        when = f"{job.outcome or 'never run'} {ago(job.last_at, found.now) if job.last_at else ''}".strip()
+        off = "" if job.scheduled else "; not scheduled"
+        text = f"{job.name}: {when}; failed {job.failures} times{off}"
+        facts.append(("job", f"▲ {text}" if failed else text, Tone.WARN if failed else Tone.DIM))
     return facts
 
 
-def session_facts(row: Session, now: datetime) -> list[Fact]:
-    """One session in full."""
-    waits = [f"behind {', '.join(map(str, sorted(set(row.blocked_by))))}"] if row.blocked_by else []
-    waits += [row.waits_for] if row.waits_for else []
-    return [
-        ("session", f"{row.pid}, {row.kind}, since {moment(row.started)}"),
-        ("statement", row.statement or "none, or hidden from this role (pg_read_all_stats)",
-         Tone.PLAIN if row.statement else Tone.DIM),
-        ("began", f"{ago(row.statement_since, now)}; {row.state or 'state hidden'} since {ago(row.state_since, now)}"),
-        ("waits", "; ".join(waits) or "for nothing", Tone.WARN if row.blocked_by else Tone.DIM),
-    ]  # fmt: skip
+def _since(at: datetime | None) -> tuple[str, Tone]:
+    return (ago(at, datetime.now(UTC)), Tone.PLAIN) if at else ("never", Tone.DIM)
 
 
-def _held(what: str, row: Session | None, now: datetime, means: str) -> Fact:
-    name = f"oldest for {what}"
-    if row is None or row.transaction_since is None:
-        return (name, "no transaction of another is open", Tone.DIM)
-    long = (now - row.transaction_since).total_seconds() > _LONG_S
-    words = f"{row.pid} ({row.owner}), began {ago(row.transaction_since, now)}: {means}"
-    return (name, f"▲ {words}" if long else words, Tone.WARN if long else Tone.DIM)
+def _dead(row: TableSize) -> tuple[str, Tone]:
+    many = row.dead > 10_000 and row.dead > 0.2 * row.rows
+    return short(row.dead), Tone.WARN if many else Tone.PLAIN
 
 
-def _application(row: tuple[Session, datetime]) -> tuple[str, Tone]:
-    session, _ = row
-    return session.application or session.kind, Tone.DIM if session.of_console else Tone.PLAIN
+def _use(row: IndexUse) -> tuple[str, Tone]:
+    if row.invalid:
+        return "▲ invalid", Tone.BAD
+    return ("unused", Tone.NOTICE) if row.unused else ("unique" if row.is_unique else "", Tone.DIM)
 
 
-def _state(row: tuple[Session, datetime]) -> tuple[str, Tone]:
-    return row[0].state or "hidden", _STATES.get(row[0].state, Tone.WARN)
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:,.1f} s" if milliseconds >= 1000 else f"{milliseconds:,.1f} ms"
 
 
-def _transaction(row: tuple[Session, datetime]) -> tuple[str, Tone]:
-    session, now = row
-    if session.transaction_since is None:
-        return "-", Tone.DIM
-    long = (now - session.transaction_since).total_seconds() > _LONG_S
-    return ago(session.transaction_since, now), Tone.WARN if long else Tone.PLAIN
-
-
-def _in_the_way(row: tuple[Session, datetime]) -> tuple[str, Tone]:
-    session, _ = row
-    if session.blocks:
-        return f"▲ blocks {session.blocks}", Tone.BAD
-    if session.blocked_by:
-        first, *more = sorted(set(session.blocked_by))
-        return f"behind {first}" + (f" +{len(more)}" if more else ""), Tone.WARN
-    return "", Tone.DIM
+COUNTED: dict[str, Callable[[int], str]] = {
+    "tables": lambda count: f"{count} tables, the biggest first; partitions and chunks under their table",
+    "indexes": lambda count: f"{count} indexes, the biggest first; scans since the counters were reset",
+    "statements": lambda count: f"{count} statements, the dearest in all first",
+}
+"""What stands above a table of so many rows."""

@@ -1,59 +1,129 @@
-"""PostgreSQL itself: who is connected and in whose way."""
+"""PostgreSQL itself: who is connected and in whose way, what takes room and time, what has to be kept up."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.widgets import ContentSwitcher, Static
 
-from console.parts.server_tables import session_facts, sessions_facts, sessions_table
+from console.parts.server_sessions import session_facts, sessions_facts, sessions_table
+from console.parts.server_tables import COUNTED, indexes_table, statements_table, tables_table, upkeep_facts
 from console.places import Place
 from console.screens.base import DeckScreen
-from db.source import Session, Sessions, Source, TerminateBackend
+from db.source import Session, Sessions, Source, TerminateBackend, Upkeep
 from widgets.facts import Facts
 from widgets.keyset_table import KeysetTable
+from widgets.tone import Tone
+
+_VIEWS = ("sessions", "tables", "indexes", "statements", "upkeep")
 
 
-class DatabaseScreen(DeckScreen[Sessions]):
-    """The sessions; one that is in the way can be ended."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One load: of one view alone, the others cost nothing meanwhile."""
+
+    view: str
+    found: Sessions | Upkeep | tuple[Any, ...]
+
+
+class DatabaseScreen(DeckScreen[Shown]):
+    """One view at a time; a session that is in the way can be ended."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"database"})
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v,tab", "view(1)", "View", key_display="v", id="database.view",
+                tooltip="The next view: sessions, tables, indexes, statements, upkeep"),
+        Binding("V,shift+tab", "view(-1)", "View", show=False, id="database.view_before",
+                tooltip="The view before"),
         Binding("ctrl+x", "end", "End session", id="database.end", tooltip="End this session; what it wrote is undone"),
-    ]
+    ]  # fmt: skip
     DEFAULT_CSS = """
-    DatabaseScreen #sessions { height: 1fr; }
+    DatabaseScreen #views { height: 1; padding: 0 1; color: $text-muted; }
+    DatabaseScreen #facts { height: auto; }
+    DatabaseScreen ContentSwitcher { height: 1fr; }
+    DatabaseScreen ContentSwitcher > * { height: 1fr; }
     DatabaseScreen #session { height: auto; max-height: 8; border-top: solid $panel; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
         self.sessions = sessions_table()
+        self.tables: dict[str, KeysetTable[Any]] = {
+            "tables": tables_table(),
+            "indexes": indexes_table(),
+            "statements": statements_table(),
+        }
+        self._view = 0
 
     def compose_body(self) -> ComposeResult:
+        yield Static("", id="views", markup=False)
         yield Facts(id="facts")
-        yield self.sessions
+        with ContentSwitcher(initial="sessions"):
+            yield self.sessions
+            yield from self.tables.values()
+            with VerticalScroll(id="upkeep"):
+                yield Facts(id="kept")
         with VerticalScroll(id="session", can_focus=False):
             yield Facts(id="one")
 
     def on_mount(self) -> None:
-        self.sessions.focus()
+        self._turn()
 
-    async def load(self) -> Sessions:
-        return await self.source.server.sessions()
+    @property
+    def view(self) -> str:
+        """Which one is shown."""
+        return _VIEWS[self._view]
 
-    def paint(self, snapshot: Sessions) -> None:
-        self.query_one("#facts", Facts).tell(sessions_facts(snapshot))
-        self.sessions.show([(row, snapshot.now) for row in snapshot.rows], complete=True)
+    async def load(self) -> Shown:
+        view, server = self.view, self.source.server
+        if view == "tables":
+            return Shown(view, await server.tables())
+        if view == "indexes":
+            return Shown(view, await server.indexes())
+        if view == "statements":
+            return Shown(view, await server.statements() or ())
+        return Shown(view, await (server.upkeep() if view == "upkeep" else server.sessions()))
+
+    def paint(self, snapshot: Shown) -> None:
+        if snapshot.view != self.view:
+            return
+        found, facts = snapshot.found, self.query_one("#facts", Facts)
+        if isinstance(found, Sessions):
+            facts.tell(sessions_facts(found))
+            self.sessions.show([(row, found.now) for row in found.rows], complete=True)
+        elif isinstance(found, Upkeep):
+            self.query_one("#kept", Facts).tell(upkeep_facts(found))
+        else:
+            facts.tell([(COUNTED[snapshot.view](len(found)), "", Tone.DIM)])
+            self.tables[snapshot.view].show(found, complete=True)
 
     def on_keyset_table_highlighted(self, event: KeysetTable.Highlighted[tuple[Session, datetime]]) -> None:
         event.stop()
-        self.query_one("#one", Facts).tell(session_facts(*event.row))
+        if self.view == "sessions":
+            self.query_one("#one", Facts).tell(session_facts(*event.row))
+
+    def action_view(self, by: int) -> None:
+        self._view = (self._view + by) % len(_VIEWS)
+        self._turn()
+        self.reload()
+
+    def _turn(self) -> None:
+        words = (f"[{view}]" if view == self.view else f" {view} " for view in _VIEWS)
+        self.query_one("#views", Static).update(" ".join(words) + "   v or tab: the next")
+        self.query_one("#facts", Facts).tell(())
+        self.query_one(ContentSwitcher).current = self.view
+        self.query_one("#session").display = self.view == "sessions"
+        self.query_one(f"#{self.view}").focus()
+        self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""
-        return self.deck.deck_state.may(TerminateBackend) if action == "end" else True
+        if action == "end":
+            return self.view == "sessions" and self.deck.deck_state.may(TerminateBackend)
+        return True
 
     def action_end(self) -> None:
         row = self.sessions.cursor_row

@@ -80,6 +80,53 @@ async def test_who_blocks_others_is_seen_and_ended(business: str) -> None:
     assert row["before"][f"backend:{pid}"]["blocked_others"] == 1
 
 
+# What the extension offers, of which the embedded server has none.
+STATEMENTS = """
+    CREATE VIEW pg_stat_statements AS
+    SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS dbid, 10::oid AS userid,
+           12000::bigint AS calls, 4500000.0::float8 AS total_exec_time, 375.0::float8 AS mean_exec_time,
+           12000::bigint AS rows, 'UPDATE customers SET status = ''closed''' AS query
+"""
+PARTITIONS = """
+    CREATE TABLE log (at timestamptz NOT NULL, note text) PARTITION BY RANGE (at);
+    CREATE TABLE log_10 PARTITION OF log FOR VALUES FROM ('2026-10-01') TO ('2026-11-01');
+    CREATE TABLE log_11 PARTITION OF log FOR VALUES FROM ('2026-11-01') TO ('2026-12-01');
+    CREATE INDEX ON log (note);
+    INSERT INTO log SELECT timestamptz '2026-10-15' + mod(n, 2) * interval '30 days', repeat('x', 50)
+    FROM generate_series(1, 4000) n;
+    ANALYZE log
+"""
+
+
+async def test_the_views_of_sizes_use_and_upkeep(business: str) -> None:
+    for statement in PARTITIONS.split(";"):
+        query(business, statement)
+    timescale = bool(query(business, "SELECT oid FROM pg_extension WHERE extname = 'timescaledb'"))
+    async with console(business) as deck:
+        await deck.say(":", "db")
+        await deck.sees("End session", "nobody waits for a lock")
+        await deck.press("v")
+        await deck.sees("tables, the biggest first")
+        assert any(line.lstrip("› ").split()[:3] == ["log", "2", "4.0k"] for line in deck.lines), deck.text
+        assert "log_10" not in deck.text
+        assert "End session" not in deck.footer
+        await deck.press("v")
+        await deck.sees("indexes, the biggest first")
+        assert "unused" in deck.line("btree (note)")
+        await deck.press("tab")
+        await deck.sees("Nothing counts statements here")
+        query(business, STATEMENTS)
+        await deck.press("v")
+        await deck.sees("transactions old", "autovacuum", "nobody is fed from here")
+        assert ("chunks" in deck.text) == timescale
+        assert ("not here" in deck.line("TimescaleDB")) != timescale
+        await deck.press("shift+tab")
+        await deck.sees("4,500.0 s", "375.0 ms", "12.0k", "UPDATE customers SET status = '…'")
+        assert "closed" not in deck.text
+        await deck.press("v", "v")
+        await deck.sees("End session", "connections")
+
+
 async def test_who_is_left_alone(database: Database) -> None:
     source = Source(database)
     async with database.reading() as own:
