@@ -164,6 +164,7 @@ class OpsDeck(App[int]):
             asked=vitals.asked,
             still_served=vitals.still_served,
             replica=vitals.replica,
+            chain=vitals.chain,
         )
         if self.is_running:  # the last answer may come while the console closes, when there is no screen
             self.screen.refresh_bindings()

@@ -24,6 +24,7 @@ class DeckState:
     asked: int = 0  # requests of others that wait for a second person
     still_served: int = 0  # revoked keys that gateways still serve
     replica: str = ""  # what is wrong with it
+    chain: str = ""  # what is wrong with it
     exporting: str = ""  # how far an export is
 
     @property
@@ -67,6 +68,8 @@ class DeckState:
             items.append(Item(f"{self.asked} to approve", Tone.NOTICE, 1))
         if self.replica:
             items.append(Item(f"▲ {self.replica}", Tone.BAD))
+        if self.chain:
+            items.append(Item(f"▲ {self.chain}", Tone.WARN, 1))
         if self.exporting:
             items.append(Item(self.exporting, Tone.NOTICE))
         if self.control is not None:

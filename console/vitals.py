@@ -25,6 +25,7 @@ class Vitals:
     asked: int = 0  # requests of others that wait for a second person
     still_served: int = 0
     replica: str = ""  # what is wrong with it
+    chain: str = ""  # what is wrong with it
     _refresh: Refresh[_Read] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class Vitals:
 
     def _show(self, read: _Read) -> None:
         self.control, self.rights, self.others, self.asked, self.still_served, self.replica = read
+        self.chain = "chain does not answer" if self.source.chain_is_left_alone else ""
         self.tell(self)
 
     def _fail(self, failure: Failure) -> None:

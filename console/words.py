@@ -1,6 +1,7 @@
 """Values as operators read them: money, moments, counts."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 
 def dollars(cents: int | None) -> str:
@@ -9,6 +10,14 @@ def dollars(cents: int | None) -> str:
         return "-"
     sign = "-" if cents < 0 else ""
     return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
+
+
+def exact_dollars(amount: Decimal | None, *, plus: str = "") -> str:
+    """Dollars as exact as they are: cents at the least. `plus` stands before what is not negative."""
+    if amount is None:
+        return "-"
+    exact = abs(amount).quantize(Decimal("0.01"))
+    return f"{'-' if amount < 0 else plus}${exact if exact == abs(amount) else abs(amount).normalize():,f}"
 
 
 def limit_words(cents: int | None) -> str:

@@ -58,7 +58,7 @@ from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.gateways import Gateways, GatewayState, GatewayVault, fleet_words
-from db.suiftly.health import Check, State, health
+from db.suiftly.health import Check, State, chain_check, health
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, accepting_loss, priced, rebaselined
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
@@ -409,7 +409,15 @@ class Source:
 
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""
-        return await health(self.database)
+        checks = await health(self.database)
+        if self.chain is None or any(check.name == "schema" and check.state is State.BAD for check in checks):
+            return checks
+        return (*checks, await chain_check(self.chain, self.escrow_books))
+
+    @property
+    def chain_is_left_alone(self) -> bool:
+        """Whether the node failed so often that it is not asked for a while. Asks nobody."""
+        return self.chain is not None and self.chain.reader.health.asks_again_in_s is not None
 
     async def rights(self) -> Rights:
         """What the role of this console may do."""

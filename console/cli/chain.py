@@ -1,7 +1,6 @@
 """opsdeck chain status | sync | reconcile"""
 
 from argparse import Namespace
-from decimal import Decimal
 from typing import Any
 
 from console import failures
@@ -9,7 +8,7 @@ from console.cli import jobs
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.words import dollars
+from console.words import dollars, exact_dollars
 from db.chain.errors import NOT_CONFIGURED, ChainError
 from db.chain.models import ServiceInfo
 from db.source import CheckedAccount, EscrowChain, Inbox
@@ -125,23 +124,15 @@ def _rows(account: CheckedAccount) -> list[tuple[object, ...]]:
     books = account.books
     figures = (
         books.customer_id,
-        _usd(account.balance_usd),
-        _usd(account.after_charges_usd),
+        exact_dollars(account.balance_usd),
+        exact_dollars(account.after_charges_usd),
         dollars(books.ledger_cents),
         dollars(books.cached_cents),
-        _usd(books.mirror_usd) + (" + other coins" if books.other_coins else ""),
+        exact_dollars(books.mirror_usd) + (" + other coins" if books.other_coins else ""),
     )
-    told = [(drift.figure, _usd(drift.usd, plus="+"), drift.cause) for drift in account.drifts] or [
+    told = [(drift.figure, exact_dollars(drift.usd, plus="+"), drift.cause) for drift in account.drifts] or [
         ("nothing", "-", "-")
     ]
     return [
         ((*figures, *one) if number == 0 else (books.customer_id, *[""] * 5, *one)) for number, one in enumerate(told)
     ]
-
-
-def _usd(amount: Decimal | None, *, plus: str = "") -> str:
-    """Dollars as exact as they are: cents at the least. `plus` stands before what is not negative."""
-    if amount is None:
-        return "-"
-    exact = abs(amount).quantize(Decimal("0.01"))
-    return f"{'-' if amount < 0 else plus}${exact if exact == abs(amount) else abs(amount).normalize():,f}"

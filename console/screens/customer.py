@@ -7,6 +7,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
+from console.failures import Failure, word
+from console.parts.chain_facts import chain_facts
 from console.parts.customer_changes import CHANGE_HINT, CHANGE_WORDS, CHANGES, parse_change
 from console.parts.history import history_facts
 from console.parts.key_columns import key_columns
@@ -15,9 +17,10 @@ from console.parts.revoking import blast_radius, revocation
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
-from db.errors import Refused
+from db.errors import DatabaseError, Refused
 from db.source import (
     ApiKey,
+    CheckedAccount,
     CreateKey,
     CustomerDetail,
     CustomerRecord,
@@ -73,6 +76,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         self.table: KeysetTable[ApiKey] = KeysetTable(
             key_columns(with_customer=False), lambda row: row.fingerprint, "This customer has no keys.", id="rows"
         )
+        self._on_chain: CheckedAccount | Failure | None = None
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="facts"):
@@ -88,6 +92,18 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def on_mount(self) -> None:
         self.table.focus()
+        if self.source.chain is not None:
+            self.run_worker(self._ask_chain, group="chain", exclusive=True)
+
+    async def _ask_chain(self) -> None:
+        """Once, beside the screen: a node may take seconds to answer."""
+        try:
+            async for found in self.source.escrow_books.checked(self.customer_id):
+                self._on_chain = found
+        except DatabaseError as error:
+            self._on_chain = word(error)
+        if self.snapshot is not None and self._there:
+            self.paint(self.snapshot)
 
     async def load(self) -> CustomerRecord:
         found = await self.source.customers.record(self.customer_id)
@@ -96,11 +112,16 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         return found
 
     def paint(self, snapshot: CustomerRecord) -> None:
-        self.query_one("#who", Facts).tell(_who(snapshot.detail))
+        self.query_one("#who", Facts).tell([*_who(snapshot.detail), *self._chain(snapshot.detail)])
         self.query_one("#usage", Facts).tell(_usage(snapshot.detail))
         self.query_one("#record", Facts).tell(history_facts(snapshot.history[:20]))
         self.table.show(snapshot.keys, complete=True)
         self.refresh_bindings()
+
+    def _chain(self, detail: CustomerDetail) -> list[Fact]:
+        """Nothing without a chain or an account on it."""
+        there = self.source.chain is not None and detail.customer.escrow_contract_id is not None
+        return chain_facts(self._on_chain) if there else []
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""

@@ -45,6 +45,10 @@ _SHOULD_HAVE_ENDED = """
     WHERE e.ends_at < now() - interval '5 minutes' AND k.is_active ORDER BY e.ends_at LIMIT 5
 """
 
+_ON_NO_BOOKS = """
+    SELECT count(*) FILTER (WHERE outcome = 'conflict'), count(*) FILTER (WHERE outcome = 'unmatched'), min(at)
+    FROM console.chain_event WHERE outcome IN ('unmatched', 'conflict')
+"""
 
 _BOUNDS = {"window": RECENT, "allowance": _ALLOWANCE}
 
@@ -84,6 +88,10 @@ async def attention(connection: Connection) -> tuple[Attention, ...]:
         for fp, ended in await (await connection.execute(_SHOULD_HAVE_ENDED)).fetchall()
     ]
     lines += _of_gateways(await read_reports(connection))
+    events = await (await connection.execute(_ON_NO_BOOKS)).fetchone()
+    if events and (events[0] or events[1]):
+        sentence = f"escrow events on no books: {events[0]:,} in conflict, {events[1]:,} of no known customer"
+        lines.append(Attention("warn", sentence, "jobs:sync-chain", events[2]))
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
     ).fetchone()

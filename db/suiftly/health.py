@@ -5,11 +5,14 @@ from datetime import timedelta
 from enum import StrEnum
 from time import monotonic
 
+from db.chain.errors import ChainError, ErrorKind
 from db.database import Connection, Database
 from db.errors import ReplicaUnavailable
 from db.migrate import schema_state
 from db.replica import replica_state
 from db.suiftly.control import CAN_WRITE
+from db.suiftly.escrow import EscrowChain
+from db.suiftly.escrow_books import EscrowBooks
 from db.suiftly.gateways import Gateways, fleet_words
 from db.suiftly.metering import cursor_states
 from db.suiftly.reconcile import Reconciliation
@@ -58,6 +61,22 @@ async def health(database: Database) -> tuple[Check, ...]:
     ]
     checks += [Check("attention", State(line.severity), line.sentence) for line in attention]
     return tuple(checks if attention else (*checks, Check("attention", State.GOOD, "nothing needs a look")))
+
+
+async def chain_check(chain: EscrowChain, books: EscrowBooks) -> Check:
+    """How the node answers, how far it was read, and whether events wait for somebody."""
+    inbox = await books.inbox()
+    try:
+        node = await chain.reader.service_info()
+    except ChainError as error:
+        wrong = error.kind is ErrorKind.WRONG_CHAIN
+        return Check("chain", State.BAD if wrong else State.WARN, f"{error.kind}: {error}")
+    if inbox.cursor is None:
+        return Check("chain", State.WARN, f"{node.chain} answers, and nothing was read yet; run `opsdeck chain sync`")
+    sentence = f"{node.chain} answers; read up to checkpoint {inbox.cursor.covered:,} of {node.tip:,}"
+    if inbox.open:
+        sentence += f"; {inbox.open:,} events are on no books, unmatched or in conflict"
+    return Check("chain", State.WARN if inbox.open else State.GOOD, sentence)
 
 
 async def _server(connection: Connection) -> Check:

@@ -144,6 +144,8 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         }  # fmt: skip
         assert (told["cursor"]["covered"], told["node"]["tip"], told["node"]["lowest"]) == (5, 5, 0)
         execute(two, "UPDATE customers SET current_balance_usd_cents = 7000 WHERE customer_id = 1")
+        looked = opsdeck(None, "doctor", **there).out
+        assert "warn  chain        simulated answers; read up to checkpoint 5 of 5; 2 events are on no books" in looked
         conflict = chain("reconcile", "--customer", "1")
         assert conflict.out.count("+$2.00") == conflict.out.count("in conflict or dismissed: they are on no books") == 3
         hold(ledger, ACCOUNT, 70_005_000)
