@@ -59,7 +59,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
             "change",
             "Edit",
             id="customer.change",
-            tooltip="Services on or off, a tier, the monthly limit, end sessions, close",
+            tooltip="Services, tier, monthly limit, sessions, close",
         ),
     ]
     DEFAULT_CSS = """
