@@ -65,7 +65,7 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
     ControlScreen #versions { height: 1fr; min-height: 4; }
     ControlScreen #changes { height: 1fr; min-height: 3; display: none; }
     ControlScreen .title { padding: 0 1; height: 1; color: $text-accent; text-style: bold; }
-    ControlScreen #told { height: 1; padding: 0 1; color: $text-muted; }
+    ControlScreen #told { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:

@@ -35,7 +35,7 @@ class DatabaseScreen(DeckScreen[Shown]):
     topics: ClassVar[frozenset[str]] = frozenset({"database"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v,tab", "view(1)", "View", key_display="v", id="database.view",
-                tooltip="The next view: sessions, tables, indexes, statements, upkeep"),
+                tooltip="The next view: tables, indexes, statements, upkeep"),
         Binding("V,shift+tab", "view(-1)", "View", show=False, id="database.view_before",
                 tooltip="The view before"),
         Binding("ctrl+x", "end", "End session", id="database.end", tooltip="End this session; what it wrote is undone"),

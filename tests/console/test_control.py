@@ -82,7 +82,7 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         assert "key 0x0000000b" in deck.header
         vault.directory.joinpath(vault.files()[0]).write_bytes(b"no vault")
         await deck.press("escape", "shift+tab", "end", "v")
-        await deck.sees("is not a vault")
+        await deck.until(lambda: "is not a vault" in deck.prose, "what is wrong")
 
 
 async def test_a_gateway_that_is_late_is_told_on_every_screen_that_should_and_in_the_shell(vault: Press) -> None:

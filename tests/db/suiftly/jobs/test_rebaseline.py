@@ -191,7 +191,10 @@ def _programs() -> Path:
 
 
 def _copy_over(dsn: str, other: str) -> None:
-    dump = subprocess.run([_programs() / "pg_dump", "--dbname", dsn], check=True, capture_output=True)
+    # The other cluster has no roles of ours yet; migrating it gives them their rights.
+    dump = subprocess.run(
+        [_programs() / "pg_dump", "--no-privileges", "--dbname", dsn], check=True, capture_output=True
+    )
     restore = [_programs() / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", other]
     subprocess.run(restore, check=True, input=dump.stdout, stdout=subprocess.DEVNULL)
 
