@@ -44,7 +44,14 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "Log", id="customer.log", tooltip="The requests of this customer in the live log"),
-        Binding("m", "money", "Ledger", id="customer.ledger", tooltip="Ledger, escrow, and what is spent of the limit"),
+        Binding(
+            "m",
+            "money",
+            "Ledger",
+            show=False,
+            id="customer.ledger",
+            tooltip="Ledger, escrow, and what is spent of the limit",
+        ),
         Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
         Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
         Binding(

@@ -43,7 +43,7 @@ async def test_the_record_is_read_narrowed_followed_and_checked(business: str) -
         await deck.press("escape")
         await deck.say("/", "key:0x0000002a")
         await deck.sees_no("suspend-customer")
-        await deck.until(lambda: deck.app.focused is not None and deck.app.focused.id == "rows", "back in the list")
+        await deck.until(lambda: any("›" in line and "revoke-keys" in line for line in deck.lines), "the row")
         await deck.press("enter")
         await deck.sees("on record", "revoke-keys by bob")
         assert "key 0x0000002a" in deck.header
