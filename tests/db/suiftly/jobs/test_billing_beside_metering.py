@@ -102,7 +102,7 @@ async def test_records_and_bills_add_up_while_both_jobs_run_at_once(dsn: str, da
                                          HAVING count(*) > 1) x) AS adjusted""",
     )[0]
     print(seen)
-    assert seen["bills"] > 10
+    assert seen["bills"] > 2
     assert min(seen.values()) > 0
 
 
