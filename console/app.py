@@ -81,7 +81,7 @@ class OpsDeck(App[int]):
         self.vitals = Vitals(source, self._vitals_changed)
         jobs = JobStarter(self, source, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, IssuedScreen, self.live.changed.publish)
-        self.start_job, self.stop_job, self._may_leave = jobs.start, jobs.stop, jobs.may_leave
+        self.start_job, self.stop_job, self._leave_jobs = jobs.start, jobs.stop, jobs.leave
         self.taking = Taking(self, settings.profile.clipboard)
         self.exporter = Exporter(self, source, ExportScreen, self._export_told)
         self._going = Going(self, source)
@@ -176,7 +176,7 @@ class OpsDeck(App[int]):
 
     async def action_quit(self) -> None:
         """Leaves, but not over a job that runs here without asking."""
-        if self._may_leave():
+        if await self._leave_jobs():
             self.exit(0)
 
     async def action_switch(self, kind: str) -> None:

@@ -1,5 +1,6 @@
 """Jobs started from a screen: they belong to the app, and go on when the screen is left."""
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -10,6 +11,7 @@ from console.failures import word
 from db.errors import DatabaseError
 from db.source import Job, Source
 
+_GROUP = "jobs"
 _TWICE_S = 8.0  # two wishes to leave within this are meant
 
 
@@ -20,35 +22,36 @@ class JobStarter:
         self._app = app
         self._source = source
         self._changed = changed
-        self._running: list[str] = []
         self._told_at = -_TWICE_S
 
-    def may_leave(self) -> bool:
-        """Whether nothing runs in this console; else what does is told, and asking once more soon is an answer."""
-        if not self._running or monotonic() - self._told_at < _TWICE_S:
-            return True
-        self._told_at = monotonic()
-        text = "Leaving stops it after its current step; what it committed stays. Once more to leave."
-        self._app.notify(text, title=f"{', '.join(self._running)} runs here", severity="warning", timeout=_TWICE_S)
-        return False
+    async def leave(self) -> bool:
+        """Ends what runs in this console, on record, once that was asked for twice; False for the first time."""
+        running = [worker for worker in self._app.workers if worker.group == _GROUP and worker.is_running]
+        if running and monotonic() - self._told_at >= _TWICE_S:
+            self._told_at = monotonic()
+            names = ", ".join(worker.name for worker in running)
+            text = "Leaving stops it after its current step; what it committed stays. Once more to leave."
+            self._app.notify(text, title=f"{names} runs here", severity="warning", timeout=_TWICE_S)
+            return False
+        for worker in running:
+            worker.cancel()
+        await asyncio.gather(*(worker.wait() for worker in running), return_exceptions=True)
+        return True
 
     def start(self, job: Job, *, dry_run: bool) -> None:
         """Runs it now, unless someone else does."""
-        self._app.run_worker(self._run(job, dry_run=dry_run), group="jobs", exclusive=False)
+        self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=_GROUP, exclusive=False)
 
     def stop(self, job: Job) -> None:
         """Asks the running run, whoever started it, to stop at its next step."""
-        self._app.run_worker(self._stop(job), group="jobs", exclusive=False)
+        self._app.run_worker(self._stop(job), group="stops of jobs", exclusive=False)
 
     async def _run(self, job: Job, *, dry_run: bool) -> None:
-        self._running.append(job.name)
         try:
             run = await self._source.run_job(job, dry_run=dry_run)
         except DatabaseError as error:
             self._say_failure(job, error)
             return
-        finally:
-            self._running.remove(job.name)
         self._changed("jobs")
         severity = "warning" if run.bad else "information"
         text = run.message or run.outcome

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -67,9 +67,9 @@ class Operation(ABC):
     def shell(self) -> str:
         """The command that does the same, without the reason."""
 
-    @abstractmethod
-    def at_version(self, version: str) -> "Operation":
-        """The same operation, to be carried out only on what was previewed."""
+    def at_version(self, version: str) -> Self:
+        """The same operation, to be carried out only on what was previewed; what has no `version` is itself."""
+        return replace(cast("Any", self), version=version)
 
     @abstractmethod
     async def preview(self, connection: Connection) -> Preview:

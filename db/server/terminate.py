@@ -1,8 +1,8 @@
 """Ending another session: what it has not committed is rolled back."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString, Self
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
@@ -79,9 +79,6 @@ class TerminateBackend(Operation):
     @property
     def shell(self) -> str:
         return f"opsdeck database terminate {self.pid} --started {rfc3339(self.started)}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         target = await self._target(connection)

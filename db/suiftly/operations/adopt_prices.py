@@ -1,7 +1,7 @@
 """Billing by another price book from now on."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from db.audit import Actor
 from db.database import Connection
@@ -28,9 +28,6 @@ class AdoptPrices(Operation):
     @property
     def shell(self) -> str:
         return "opsdeck billing adopt-prices"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         book, version = await self._read(connection, _SELECT)

@@ -1,19 +1,20 @@
 """What a customer has of a service: on or off, and in which tier."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, LiteralString, Self
+from typing import Any, ClassVar, LiteralString
 
 from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.key_format import Service
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
+from db.suiftly.operations.of_customer import OfCustomer
 from db.suiftly.pricing import PriceBook, Tier
 
 TIERS = ("starter", "pro", "enterprise")
@@ -52,7 +53,7 @@ class _Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class _ChangeService(Operation):
+class _ChangeService(OfCustomer):
     """One change of one service; the subclasses say which."""
 
     topic = "customers"
@@ -61,13 +62,6 @@ class _ChangeService(Operation):
     customer_id: int
     service: Service
     version: str | None = field(default=None, kw_only=True)
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     @abstractmethod
     def refusal(self, found: _Standing) -> str | None:
@@ -94,7 +88,7 @@ class _ChangeService(Operation):
         await cursor.execute(_SELECT, self._parameters)
         found = await cursor.fetchone()
         if found is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         if found.status == "closed":
             raise Refused(f"customer {self.customer_id} is closed; that cannot be undone")
         if found.tier is None:

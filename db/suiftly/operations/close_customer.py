@@ -1,16 +1,17 @@
 """Closing a customer, for good."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
+from db.suiftly.operations.of_customer import OfCustomer
 
 _LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(id)s FOR UPDATE"
 _SELECT: LiteralString = """
@@ -71,7 +72,7 @@ class _Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseCustomer(Operation):
+class CloseCustomer(OfCustomer):
     """The end of a customer without live keys and enabled services."""
 
     action = "close-customer"
@@ -82,15 +83,8 @@ class CloseCustomer(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         return f"opsdeck customers close {self.customer_id}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         found = await self._read(connection)
@@ -125,7 +119,7 @@ class CloseCustomer(Operation):
         await cursor.execute(_SELECT, {"id": self.customer_id})
         found = await cursor.fetchone()
         if found is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         if found.status == "closed":
             raise Refused(f"customer {self.customer_id} is closed already")
         if found.in_the_way:

@@ -1,18 +1,19 @@
 """Creating an API key."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.issuer import Issuer
 from db.suiftly.key_format import Service
 from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.keys import key_metadata_words
+from db.suiftly.operations.of_customer import OfCustomer
 
 _LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer_id)s FOR NO KEY UPDATE"
 _SELECT: LiteralString = """
@@ -38,7 +39,7 @@ class _Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateKey(Operation):
+class CreateKey(OfCustomer):
     """Makes a key for a customer who has the service. The receipt holds it in full; nothing else ever does."""
 
     action = "create-key"
@@ -52,10 +53,6 @@ class CreateKey(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         made_for = self.metadata
         source = "" if made_for.source is None else f" --source {made_for.source}"
@@ -63,9 +60,6 @@ class CreateKey(Operation):
             f"opsdeck keys create --customer {self.customer_id} --service {self.service} --network {made_for.network}"
             f" --access {made_for.access}{source} --group {made_for.proc_group}"
         )
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         owner = await self._read(connection)
@@ -110,7 +104,7 @@ class CreateKey(Operation):
         await cursor.execute(_SELECT, {"customer_id": self.customer_id, "service": self.service.value})
         owner = await cursor.fetchone()
         if owner is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         if owner.status != "active":
             raise Refused(f"customer {self.customer_id} is {owner.status}, and only active customers get new keys")
         if owner.is_enabled is None:

@@ -1,13 +1,14 @@
 """Suspending a customer and resuming one: the two ways between active and suspended."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, LiteralString, Self
+from dataclasses import dataclass
+from typing import ClassVar, LiteralString
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
+from db.suiftly.operations.of_customer import OfCustomer
 
 _SELECT: LiteralString = """
     SELECT c.status, c.xmin::text,
@@ -17,7 +18,7 @@ _SELECT: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class _ChangeStatus(Operation):
+class _ChangeStatus(OfCustomer):
     """Moves one customer from `source` to `target` status; the subclasses say which way."""
 
     topic = "customers"
@@ -31,15 +32,8 @@ class _ChangeStatus(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         return f"opsdeck customers {self.verb.lower()} {self.customer_id}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         version, keys = await self._read(connection, _SELECT)
@@ -74,7 +68,7 @@ class _ChangeStatus(Operation):
     async def _read(self, connection: Connection, query: LiteralString) -> tuple[str, int]:
         row = await (await connection.execute(query, {"id": self.customer_id})).fetchone()
         if row is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         status, version, keys = row
         if status == self.target:
             raise Refused(f"customer {self.customer_id} is {status} already")

@@ -1,12 +1,13 @@
 """Signing a customer out of its dashboard."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
+from db.suiftly.operations.of_customer import OfCustomer
 
 _SELECT: LiteralString = """
     SELECT count(t.id), max(t.id)
@@ -16,7 +17,7 @@ _SELECT: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class EndSessions(Operation):
+class EndSessions(OfCustomer):
     """Deletes the refresh tokens of a customer, of whatever status."""
 
     action = "end-sessions"
@@ -27,15 +28,8 @@ class EndSessions(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         return f"opsdeck customers end-sessions {self.customer_id}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         sessions, version = await self._read(connection)
@@ -71,7 +65,7 @@ class EndSessions(Operation):
         """How many sessions there are, and the newest of them."""
         row = await (await connection.execute(_SELECT, {"id": self.customer_id})).fetchone()
         if row is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         if not row[0]:
             raise Refused(f"customer {self.customer_id} has no session to end")
         return int(row[0]), str(row[1])

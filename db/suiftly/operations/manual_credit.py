@@ -1,13 +1,14 @@
 """Giving a customer money back by hand."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.money import in_dollars
+from db.suiftly.operations.of_customer import OfCustomer
 
 _SELECT: LiteralString = """
     SELECT status, current_balance_usd_cents, xmin::text FROM customers WHERE customer_id = %(customer)s
@@ -15,7 +16,7 @@ _SELECT: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class ManualCredit(Operation):
+class ManualCredit(OfCustomer):
     """A credit on record: a bill of less than nothing for this month, a ledger entry, and the balance."""
 
     action = "manual-credit"
@@ -27,15 +28,8 @@ class ManualCredit(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         return f"opsdeck billing credit {self.customer_id} --amount {self.cents // 100}.{self.cents % 100:02}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         balance, version = await self._read(connection, _SELECT)
@@ -91,7 +85,7 @@ class ManualCredit(Operation):
             raise Refused("a credit is more than nothing")
         row = await (await connection.execute(query, {"customer": self.customer_id})).fetchone()
         if row is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         status, balance, version = row
         if status == "closed":
             raise Refused(f"customer {self.customer_id} is closed; its account is settled outside of opsdeck")

@@ -1,15 +1,16 @@
 """The most that a customer can be charged in a month."""
 
-from dataclasses import dataclass, replace
-from typing import LiteralString, Self
+from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.money import in_dollars, parse_cents
+from db.suiftly.operations.of_customer import OfCustomer
 from db.suiftly.pricing import PriceBook
 from db.suiftly.spending import SPENT, UNPAID
 
@@ -55,7 +56,7 @@ class _Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class SetMonthlyLimit(Operation):
+class SetMonthlyLimit(OfCustomer):
     """Sets the limit to `cents`, within the bounds of the price book; None is no limit."""
 
     action = "set-limit"
@@ -68,16 +69,9 @@ class SetMonthlyLimit(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"customer:{self.customer_id}",)
-
-    @property
     def shell(self) -> str:
         amount = "unlimited" if self.cents is None else f"{self.cents // 100}.{self.cents % 100:02}"
         return f"opsdeck customers limit {self.customer_id} {amount}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         found = await self._read(connection, _SELECT)
@@ -126,7 +120,7 @@ class SetMonthlyLimit(Operation):
         await cursor.execute(query, {"id": self.customer_id, "period_days": self.prices.limit_period_days})
         found = await cursor.fetchone()
         if found is None:
-            raise Refused(f"there is no customer {self.customer_id}; check the id with `opsdeck customers list`")
+            raise self.unknown
         if found.status == "closed":
             raise Refused(f"customer {self.customer_id} is closed; that cannot be undone")
         if found.limit_cents == self.cents:

@@ -1,8 +1,8 @@
 """Revoking API keys: one or many, all or none."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString, Self
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
@@ -76,9 +76,6 @@ class RevokeKeys(Operation):
     @property
     def shell(self) -> str:
         return "opsdeck keys revoke " + " ".join(map(format_fingerprint, self.fingerprints))
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         targets = await self._read(connection, _SELECT)

@@ -1,8 +1,8 @@
 """Rotating an API key: a new one now, the end of the old one after an overlap."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 
@@ -73,9 +73,6 @@ class RotateKey(Operation):
     @property
     def shell(self) -> str:
         return f"opsdeck keys rotate {self.label} --overlap {span(self.overlap)}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         old = await self._read(connection, _SELECT)

@@ -1,8 +1,8 @@
 """Maintenance mode on, with an end or without one, and off."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString, Self
+from typing import LiteralString
 
 from db.audit import Actor, last_that_set
 from db.database import Connection
@@ -43,9 +43,6 @@ class SetMaintenance(Operation):
     def shell(self) -> str:
         lasts = "" if self.lasts is None else f" --for {span(self.lasts)}"
         return f"opsdeck control set maintenance_mode {_word(self.on)}{lasts}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         on, until, version, now = await self._read(connection, _SELECT)

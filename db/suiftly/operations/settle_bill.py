@@ -1,8 +1,8 @@
 """Settling a bill: paid, failed, or to be tried again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, LiteralString, Self
+from typing import ClassVar, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -58,9 +58,6 @@ class _MoveBill(Operation):
     @property
     def shell(self) -> str:
         return f"opsdeck billing {self.verb.lower()} {self.bill}"
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         found = await self._read(connection)

@@ -1,8 +1,8 @@
 """Undoing a revocation: one key or many, all or none, soon after and while no gateway has applied it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString, Self
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
@@ -110,9 +110,6 @@ class UndoRevocation(Operation):
     @property
     def shell(self) -> str:
         return "opsdeck keys undo-revoke " + " ".join(map(format_fingerprint, self.fingerprints))
-
-    def at_version(self, version: str) -> Self:
-        return replace(self, version=version)
 
     async def preview(self, connection: Connection) -> Preview:
         targets = await self._read(connection, _SELECT)
