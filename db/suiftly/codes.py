@@ -126,6 +126,11 @@ HEAD_2026: Final = ServiceCodes(
 SERVICE_PRESETS: Final[dict[str, ServiceCodes]] = {preset.preset: preset for preset in (OCT_2025, HEAD_2026)}
 
 
+def service_name(code: int) -> str:
+    """A service code of the log in words."""
+    return HEAD_2026.word(code)
+
+
 class TrafficClass(StrEnum):
     """Six classes that partition all requests: their sum is always the total."""
 
@@ -172,6 +177,11 @@ def event(code: int) -> Event:
     return Event(
         code, f"event {code}", "unknown", Blame.NOBODY, f"Code {code} is not documented; ask the gateway team."
     )
+
+
+def event_name(code: int) -> str:
+    """An event type in words."""
+    return event(code).name
 
 
 def event_code(word: str) -> int:

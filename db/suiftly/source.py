@@ -1,0 +1,207 @@
+"""What the console may ask Suiftly's database, and change in it."""
+
+import asyncio
+from collections.abc import Callable, Container
+from time import monotonic
+
+from db.approvals import Approvals, announced
+from db.audit import Actor, Audit
+from db.database import Database
+from db.jobs.history import JobHistory, JobRun
+from db.jobs.job import Explain, Job
+from db.jobs.runner import Tell, run_job
+from db.operations import Operation, Preview, Receipt, perform
+from db.presence import Presence, Visitor, others
+from db.replica import Replica, replica_state
+from db.rights import Rights, rights
+from db.server.reader import Server
+from db.suiftly.api_secret import ApiSecret
+from db.suiftly.billing import Billing
+from db.suiftly.breakdown import Breakdown
+from db.suiftly.control import Control, SystemControl
+from db.suiftly.customers import Customers
+from db.suiftly.customers import parse_search as parse_customer_search
+from db.suiftly.escrow import EscrowChain
+from db.suiftly.escrow_books import EscrowBooks
+from db.suiftly.export import Export, Exported, export
+from db.suiftly.export import Progress as ExportProgress
+from db.suiftly.gateways import Gateways
+from db.suiftly.health import Check, State, chain_check, health
+from db.suiftly.issuer import Issuer
+from db.suiftly.jobs import JOBS, priced
+from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
+from db.suiftly.jobs.sync_chain import SyncChain
+from db.suiftly.key_format import DecodedKey, decode
+from db.suiftly.keys import Keys
+from db.suiftly.ledger import Ledger
+from db.suiftly.pricing import PriceBook, load_prices
+from db.suiftly.proofs import Proofs
+from db.suiftly.reconcile import Reconciliation
+from db.suiftly.requests import Requests
+from db.suiftly.spending import SpendingLimits
+from db.suiftly.spending_watch import SpendingWatch
+from db.suiftly.traffic import Traffic
+from db.suiftly.usage import Charts
+from db.suiftly.usage_top import Ranking
+from db.suiftly.vault.place import VaultPlace
+from db.suiftly.vault.versions import Vaults
+
+VAULT_JOBS = {job.vault: job for job in JOBS if isinstance(job, GenerateVault)}
+"""What publishes each vault."""
+_PUBLISH_S = 60.0  # how long a publication waits for the end of another one
+_AGAIN_S = 0.3
+
+
+class Source:
+    """One database as the console sees it. Screens are handed this and know nothing below it."""
+
+    def __init__(
+        self,
+        database: Database,
+        actor: Actor | None = None,
+        prices: PriceBook | None = None,
+        secret: ApiSecret | None = None,
+        vault: VaultPlace | None = None,
+        *,
+        chain: EscrowChain | None = None,
+    ) -> None:
+        self.database = database
+        self.actor = actor or Actor.from_environment()
+        self.presence = Presence()
+        self.prices = prices or load_prices()
+        self.chain = chain  # None: not configured
+        self._secret = secret or ApiSecret()
+        self.approvals = Approvals(database)
+        self.audit = Audit(database)
+        self.billing = Billing(database)
+        self.breakdown = Breakdown(database)
+        self.charts = Charts(database)
+        self.control = Control(database)
+        self.customers = Customers(database)
+        self.escrow_books = EscrowBooks(database, chain)
+        self.gateways = Gateways(database)
+        self.jobs = JobHistory(database)
+        self.keys = Keys(database)
+        self.ledger = Ledger(database)
+        self.ranking = Ranking(database)
+        self.reconciliation = Reconciliation(database)
+        self.requests = Requests(database)
+        self.server = Server(database)
+        self.spending = SpendingLimits(database, self.prices)
+        self.spending_watch = SpendingWatch(self.spending, self.billing)
+        self.traffic = Traffic(database)
+        self.vaults = Vaults(database, self.prices, vault)
+        self.proofs = Proofs(database, self.vaults, self.gateways)
+
+    async def close(self) -> None:
+        """Leaves what was connected besides the database."""
+        if self.chain is not None:
+            await self.chain.reader.close()
+
+    async def found(self, kind: str, subject: str) -> tuple[str, str] | None:
+        """Where a customer or a key of that number is, or a search of customers: the one customer that it finds is
+        meant. None when there is none."""
+        if kind == "customers":
+            rows = (await self.customers.page(parse_customer_search(subject), limit=2)).rows
+            if len(rows) == 1:
+                return "customer", str(rows[0].customer_id)
+            return (kind, subject) if rows else None
+        find = self.customers.find if kind == "customer" else self.keys.find
+        return (kind, subject) if await find(int(subject)) is not None else None
+
+    @property
+    def issuer(self) -> Issuer:
+        """What makes new keys: for the operations that do."""
+        return Issuer(self._secret, self.prices.keys_per_customer)
+
+    async def need_secret(self) -> None:
+        """Raises Refused, with a sentence, when keys of this database can neither be made nor read."""
+        async with self.database.reading() as connection:
+            await self._secret.here(connection)
+
+    async def decode(self, key: str) -> DecodedKey:
+        """What a full key says of itself. Raises Refused without an API secret, KeyFormatError for one that is none."""
+        async with self.database.reading() as connection:
+            return decode(await self._secret.here(connection), key)
+
+    async def health(self) -> tuple[Check, ...]:
+        """What the doctor finds."""
+        checks = await health(self.database)
+        if self.chain is None or any(check.name == "schema" and check.state is State.BAD for check in checks):
+            return checks
+        return (*checks, await chain_check(self.chain, self.escrow_books))
+
+    @property
+    def chain_is_left_alone(self) -> bool:
+        """Whether the node failed so often that it is not asked for a while. Asks nobody."""
+        return self.chain is not None and self.chain.reader.health.asks_again_in_s is not None
+
+    async def rights(self) -> Rights:
+        """What the role of this console may do."""
+        async with self.database.reading() as connection:
+            return await rights(connection)
+
+    async def asked_of_me(self) -> int:
+        """How many requests of other people wait for a second person."""
+        return await self.approvals.asked_of(self.actor)
+
+    async def others(self) -> tuple[Visitor, ...]:
+        """Who else has a console open on this database."""
+        async with self.database.reading() as connection:
+            return await others(connection, self.presence)
+
+    async def end_what_is_over(self) -> SystemControl:
+        """Ends a maintenance whose time has passed while nobody was there; the flags as they are then."""
+        control = await self.control.read()
+        if not control.maintenance_is_over:
+            return control
+        await self.control.end_expired(self.actor)
+        return await self.control.read()
+
+    async def replica(self) -> Replica | None:
+        """How the replica stands; None without one. Raises ReplicaUnavailable when it does not answer."""
+        return await replica_state(self.database)
+
+    async def preview(self, operation: Operation) -> Preview:
+        """What the operation would do now. Raises Refused when it cannot be carried out."""
+        async with self.database.reading() as connection:
+            return await announced(connection, operation, await operation.preview(connection))
+
+    async def perform(self, operation: Operation, reason: str) -> Receipt:
+        """Carries it out as this operator. Always returns a receipt."""
+        return await perform(self.database, operation, actor=self.actor, reason=reason)
+
+    async def export(self, order: Export, tell: Callable[[ExportProgress], None]) -> Exported:
+        """Writes rows of the log to a file, as this operator."""
+        return await export(self.database, order, actor=self.actor, tell=tell)
+
+    async def run_job(
+        self, job: Job, *, dry_run: bool = False, tell: Tell | None = None, explain: Explain | None = None
+    ) -> JobRun:
+        """Runs a job as this operator and returns the run as the record has it."""
+        if not dry_run:
+            await self.end_what_is_over()
+        job = priced(job, self.prices)
+        if isinstance(job, GenerateVault):
+            job = job.placed(await self.vaults.place(), self.prices)
+        if isinstance(job, SyncChain):
+            job = SyncChain(self.chain)
+        return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
+
+    async def run_due_jobs(self, *, without: Container[str] = ()) -> list[JobRun]:
+        """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
+        due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
+        if (await self.vaults.place()).directory is None:
+            due = [name for name in due if name not in {job.name for job in VAULT_JOBS.values()}]
+        if self.chain is None:
+            due = [name for name in due if name != SyncChain.name]
+        return [await self.run_job(job) for job in JOBS if job.name in due]
+
+    async def publish_access(self, reason: str) -> JobRun:
+        """Publishes the MA vault as it has to be now, also when somebody else is publishing it as it was before."""
+        until = monotonic() + _PUBLISH_S
+        while True:
+            run = await self.run_job(GenerateMaVault(reason=reason))
+            if run.outcome != "skipped" or monotonic() > until:
+                return run
+            await asyncio.sleep(_AGAIN_S)
