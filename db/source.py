@@ -5,7 +5,7 @@ from db.audit import Actor, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
 from db.chain.values import EVM_ADDRESS, is_evm_address, looks_like_digest
 from db.jobs.history import JobRun
-from db.jobs.job import Job
+from db.jobs.job import Job, Pace
 from db.operations import Operation, Outcome, Preview, Receipt, actions, checked_reason
 from db.page import Page
 from db.presence import Visitor
@@ -212,6 +212,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Overview",
+    "Pace",
     "Page",
     "PayBill",
     "Preview",

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -12,7 +11,8 @@ from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, table, to_json
 from console.cli.values import rows_at_most
 from console.settings import UsageError
-from db.source import JOBS, JobRun, accepting_loss, rebaselined
+from console.words import pace_words
+from db.source import JOBS, JobRun, Pace, accepting_loss, rebaselined
 
 _Result = TypeVar("_Result")
 
@@ -111,8 +111,8 @@ async def _until_stopped(work: Coroutine[Any, Any, _Result]) -> _Result:
     return await task
 
 
-def _tell(progress: str, counts: Counter[str]) -> None:
-    narrate(progress)
+def _tell(progress: str, pace: Pace | None) -> None:
+    narrate(progress + (f", {pace_words(pace)}" if pace is not None else ""))
 
 
 def _document(run: JobRun) -> dict[str, object]:

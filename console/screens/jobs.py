@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from console.places import Place
 from console.screens.base import DeckScreen
-from console.words import ago, moment, short
+from console.words import ago, moment, pace_words
 from db.source import JOBS, Job, JobRun, Source
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
@@ -220,16 +220,9 @@ def _due(row: JobState) -> tuple[str, Tone]:
 
 def _doing(row: JobState) -> tuple[str, Tone]:
     if row.last is not None and row.last.outcome == "running":
-        return f"{row.last.os_user}: {row.last.progress or 'starting'}{_rate(row.last)}", Tone.ACCENT
+        pace = row.last.pace
+        return f"{row.last.os_user}: {pace_words(pace) if pace else row.last.progress or 'starting'}", Tone.ACCENT
     return row.job.title, Tone.DIM
-
-
-def _rate(run: JobRun) -> str:
-    """Of what it counts most, once there is something to divide by."""
-    if not run.counts or run.duration_s < 1:
-        return ""
-    what, count = max(run.counts.items(), key=lambda one: one[1])
-    return f", {count:,} {what.replace('_', ' ')}, {short(count / run.duration_s)}/s"
 
 
 def _message(run: JobRun) -> str:
@@ -239,4 +232,5 @@ def _message(run: JobRun) -> str:
 
 def _whole(run: JobRun) -> str:
     source = f" from {run.ssh_source}" if run.ssh_source else ""
-    return f"{run.job}, by {run.os_user}{source}, {run.outcome}: {_message(run)}{_rate(run)}"
+    pace = f", {pace_words(run.pace)}" if run.pace and run.pace.done else ""
+    return f"{run.job}, by {run.os_user}{source}, {run.outcome}: {_message(run)}{pace}"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from db import audit
 from db.audit import Actor, Entry
 from db.database import Connection, Database
+from db.jobs.job import Pace
 from db.migrate import ADVISORY_CLASS
 
 SILENCE = timedelta(seconds=30)
@@ -36,6 +37,18 @@ class JobRun:
     progress: str | None
     message: str | None
     duration_s: float
+    unit: str | None
+    done: int
+    total: int | None
+    spent_s: float
+    since_s: float
+
+    @property
+    def pace(self) -> Pace | None:
+        """How far it is; of a run that has ended nothing is left."""
+        if self.unit is None:
+            return None
+        return Pace(self.unit, self.done, self.total if self.outcome == "running" else None, self.spent_s, self.since_s)
 
     @property
     def bad(self) -> bool:
@@ -48,9 +61,22 @@ _SELECT: LiteralString = """
            coalesce(outcome, CASE WHEN heartbeat_at < clock_timestamp() - %(silence)s THEN 'crashed' ELSE 'running' END)
                AS outcome,
            counts, progress, message,
-           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS duration_s
+           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS duration_s,
+           unit, done, total, spent_s,
+           extract(epoch FROM coalesce(finished_at, clock_timestamp()) - done_at)::float8 AS since_s
     FROM console.job_run
 """
+
+_SO_FAR: LiteralString = """
+    counts = %(counts)s, unit = %(unit)s, done = %(done)s, total = %(total)s, spent_s = %(spent_s)s,
+    done_at = clock_timestamp() - make_interval(secs => %(since_s)s)
+    WHERE run_id = %(run_id)s
+"""
+
+
+def _so_far(run_id: UUID, counts: Counter[str], pace: Pace | None) -> dict[str, Any]:
+    told = asdict(pace or Pace("", 0, None, 0.0))
+    return told | {"unit": told["unit"] or None, "run_id": run_id, "counts": Jsonb(dict(counts))}
 
 
 _ENDED: LiteralString = "run_id, job, os_user, ssh_source, outcome, message, dry_run, counts"
@@ -160,26 +186,28 @@ class JobHistory:
             )
             await _on_record(connection, await cursor.fetchall())
 
-    async def beat(self, run_id: UUID, progress: str, counts: Counter[str]) -> str | None:
+    async def beat(self, run_id: UUID, progress: str, counts: Counter[str], pace: Pace | None) -> str | None:
         """Stores how far it is; returns who asked it to stop, or None."""
         async with self._database.writing() as connection:
             cursor = await connection.execute(
-                """UPDATE console.job_run SET heartbeat_at = clock_timestamp(), progress = %s, counts = %s
-                   WHERE run_id = %s RETURNING cancel_by""",
-                (progress, Jsonb(dict(counts)), run_id),
+                "UPDATE console.job_run SET heartbeat_at = clock_timestamp(), progress = %(progress)s,"
+                + _SO_FAR
+                + " RETURNING cancel_by",
+                _so_far(run_id, counts, pace) | {"progress": progress},
             )
             row = await cursor.fetchone()
             return row[0] if row else None
 
-    async def finish(self, run_id: UUID, outcome: str, message: str, counts: Counter[str]) -> None:
+    async def finish(self, run_id: UUID, outcome: str, message: str, counts: Counter[str], pace: Pace | None) -> None:
         """Puts the end of a run on record, in the audit too."""
         async with self._database.writing() as connection:
             cursor = await connection.execute(
-                """UPDATE console.job_run SET outcome = %s, message = %s, counts = %s, progress = NULL,
-                          heartbeat_at = clock_timestamp(), finished_at = clock_timestamp()
-                   WHERE run_id = %s RETURNING """
+                """UPDATE console.job_run SET outcome = %(outcome)s, message = %(message)s, progress = NULL,
+                          heartbeat_at = clock_timestamp(), finished_at = clock_timestamp(),"""
+                + _SO_FAR
+                + " RETURNING "
                 + _ENDED,
-                (outcome, message, Jsonb(dict(counts)), run_id),
+                _so_far(run_id, counts, pace) | {"outcome": outcome, "message": message},
             )
             await _on_record(connection, await cursor.fetchall())
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
 from typing import ClassVar
 
 from db.audit import Actor
@@ -26,6 +28,48 @@ Explain = Callable[[str], None]
 """Hears each single thing a run does, in words; None where nobody asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far a run is: `done` of `total` (None: nobody knows) after `spent_s` seconds, as it said `since_s` ago."""
+
+    unit: str  # "rows"
+    done: int
+    total: int | None
+    spent_s: float
+    since_s: float = 0.0
+
+    @property
+    def per_s(self) -> float | None:
+        """None until there is something to divide by."""
+        return self.done / self.spent_s if self.done and self.spent_s >= 1 else None
+
+    @property
+    def left_s(self) -> float | None:
+        """At the pace so far; None where that cannot be told, also when it takes longer than it told."""
+        if self.total is None or self.per_s is None:
+            return None
+        left = (self.total - self.done) / self.per_s - self.since_s
+        return left if left > 0 else None
+
+
+class Stage:
+    """What a run counts while it works: all of it, or one part after the other."""
+
+    def __init__(self, unit: str, total: int | None) -> None:
+        self.unit = unit
+        self.total = total
+        self.done = 0
+        self._began = self._at = monotonic()
+
+    def advance(self, by: int) -> None:
+        self.done += by
+        self._at = monotonic()
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.unit, self.done, self.total, self._at - self._began, monotonic() - self._at)
+
+
 class Run:
     """One run of a job, as the job sees it."""
 
@@ -35,7 +79,7 @@ class Run:
         *,
         actor: Actor,
         dry_run: bool,
-        checkpoint: Callable[[str, Counter[str]], Awaitable[None]],
+        checkpoint: Callable[[str], Awaitable[None]],
         explain: Explain | None = None,
     ) -> None:
         self.database = database
@@ -43,12 +87,23 @@ class Run:
         self.dry_run = dry_run
         self.explain = explain
         self.counts: Counter[str] = Counter()
+        self.stage: Stage | None = None
         self._checkpoint = checkpoint
 
-    async def report(self, progress: str, **counts: int) -> None:
-        """Adds to the counts and says how far it is. Call it between steps: raises Cancelled when asked to stop."""
+    def begin(self, unit: str, total: int | None = None) -> Stage:
+        """From here on these are counted; `total` is how many there will be, where that is known."""
+        self.stage = Stage(unit, total)
+        return self.stage
+
+    async def report(self, progress: str, *, done: int = 0, **counts: int) -> None:
+        """Adds to the counts and says what it does, and how many more of its stage are done.
+
+        Call it between steps: raises Cancelled when asked to stop.
+        """
         self.counts.update(counts)
-        await self._checkpoint(progress, self.counts)
+        if self.stage is not None:
+            self.stage.advance(done)
+        await self._checkpoint(progress)
 
     @asynccontextmanager
     async def step(self, statement_s: float = 300.0) -> AsyncGenerator[Connection]:

@@ -12,13 +12,13 @@ from db.changes import notify
 from db.database import Connection, Database
 from db.errors import DatabaseError, Unavailable, translated
 from db.jobs.history import JobHistory, JobRun
-from db.jobs.job import Cancelled, Explain, Job, PartlyFailed, Run
+from db.jobs.job import Cancelled, Explain, Job, Pace, PartlyFailed, Run
 from db.migrate import ADVISORY_CLASS
 
 _BEAT_S = 5.0  # between steps that take long
 _TELL_S = 1.0  # progress is stored at most this often
 
-Tell = Callable[[str, Counter[str]], None]
+Tell = Callable[[str, Pace | None], None]
 
 
 async def run_job(
@@ -76,12 +76,12 @@ class _Attempt:
         self._tell = tell
         self._told = 0.0
         self._progress = ""
-        self._counts: Counter[str] = Counter()
+        self._run: Run | None = None
         self._stop_asked: str | None = None
 
     async def carry_out(self, actor: Actor, explain: Explain | None, *, dry_run: bool) -> None:
         run = Run(self._database, actor=actor, dry_run=dry_run, checkpoint=self._checkpoint, explain=explain)
-        self._counts = run.counts
+        self._run = run
         beating = asyncio.create_task(self._beat())
         try:
             outcome, message = "succeeded", await self._job.run(run)
@@ -107,22 +107,30 @@ class _Attempt:
         await self._finish(outcome, message)
 
     async def _finish(self, outcome: str, message: str) -> None:
-        await self._history.finish(self._run_id, outcome, message, self._counts)
+        await self._history.finish(self._run_id, outcome, message, self._counts, self._pace)
         async with self._database.writing() as connection:
             await notify(connection, "jobs")
 
-    async def _checkpoint(self, progress: str, counts: Counter[str]) -> None:
+    @property
+    def _counts(self) -> Counter[str]:
+        return Counter() if self._run is None else self._run.counts
+
+    @property
+    def _pace(self) -> Pace | None:
+        return None if self._run is None or self._run.stage is None else self._run.stage.pace
+
+    async def _checkpoint(self, progress: str) -> None:
         self._progress = progress
         if monotonic() - self._told >= _TELL_S:
             await self._store()
             if self._tell is not None:
-                self._tell(progress, counts)
+                self._tell(progress, self._pace)
         if self._stop_asked is not None:
             raise Cancelled(f"stopped on request of {self._stop_asked}; what was committed stays")
 
     async def _store(self) -> None:
         self._told = monotonic()
-        self._stop_asked = await self._history.beat(self._run_id, self._progress, self._counts)
+        self._stop_asked = await self._history.beat(self._run_id, self._progress, self._counts, self._pace)
         # The lock is gone with its connection: another run may have begun, and this one must not go on.
         with translated():
             await self._lock.execute("SELECT 1")
@@ -132,6 +140,6 @@ class _Attempt:
         while True:
             await asyncio.sleep(_BEAT_S)
             try:
-                await self._history.beat(self._run_id, self._progress, self._counts)
+                await self._history.beat(self._run_id, self._progress, self._counts, self._pace)
             except DatabaseError:
                 continue

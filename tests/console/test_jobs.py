@@ -1,10 +1,33 @@
 """Running a job from the console: what it would do, what it did, and that others see it."""
 
 import psycopg
+import pytest
 
+from console.words import pace_words
+from db.source import Pace
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import console, query
 from tests.db.seed import add_request
+
+
+@pytest.mark.parametrize(
+    ("pace", "words"),
+    [
+        (Pace("rows", 12_300, 50_000, 3.0), "12,300 of 50,000 rows · 4,100/s · 10 s left"),
+        (Pace("rows", 12_300, 50_000, 3.0, since_s=1.0), "12,300 of 50,000 rows · 4,100/s · 9 s left"),
+        (Pace("hours", 2, 50, 4.0), "2 of 50 hours · 30/min · 96 s left"),
+        (Pace("parts", 10, 4_000, 2.0), "10 of 4,000 parts · 5/s · 13 min left"),
+        # What is not known is not said: how many there are, how fast it is, how long it takes longer than it told.
+        (Pace("rows", 12_300, None, 3.0), "12,300 rows · 4,100/s"),
+        (Pace("rows", 50_100, 50_000, 10.0), "50,100 rows · 5,010/s"),
+        (Pace("rows", 50_000, 50_000, 10.0), "50,000 of 50,000 rows · 5,000/s"),
+        (Pace("rows", 12_300, 50_000, 3.0, since_s=60.0), "12,300 of 50,000 rows · 4,100/s"),
+        (Pace("rows", 0, 50_000, 30.0), "0 of 50,000 rows"),
+        (Pace("rows", 300, 50_000, 0.2), "300 of 50,000 rows"),
+    ],
+)
+def test_of_a_pace_is_said_what_is_known(pace: Pace, words: str) -> None:
+    assert pace_words(pace) == words
 
 
 async def test_a_dry_run_says_what_it_would_do_and_a_run_does_it(business: str) -> None:
@@ -56,9 +79,15 @@ async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(bu
                ('roll-up-traffic', 'succeeded', 'rolled', '5 seconds')) AS v (job, outcome, message, age)""",
         error,
     )
+    query(  # by cron, on another machine
+        business,
+        """INSERT INTO console.job_run (run_id, job, os_user, unit, done, total, spent_s)
+           VALUES (gen_random_uuid(), 'calculate-bills', 'cron', 'customers', 500, 2000, 50)""",
+    )
     async with console(business) as deck:
         await deck.say(":", "jobs")
         await deck.sees("rolled", "late", "in ")
+        await deck.sees("cron: 500 of 2,000 customers · 10/s · 2 min left")
         await deck.say("/", "clean-up lost")
         await deck.sees("'lost' is neither a job nor an outcome")
         await deck.press("escape")

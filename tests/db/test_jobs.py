@@ -10,7 +10,7 @@ from db.audit import Actor
 from db.database import Database
 from db.errors import Refused
 from db.jobs.history import JobHistory
-from db.jobs.job import Job, PartlyFailed, Run
+from db.jobs.job import Job, Pace, PartlyFailed, Run
 from db.jobs.runner import run_job
 from db.suiftly.jobs.clean_up import CleanUp
 
@@ -25,20 +25,22 @@ class _Slow(Job):
     number: ClassVar[int] = 99
     every_s: ClassVar[int] = 60
 
-    def __init__(self, ending: Exception | None = None, steps: int = 1) -> None:
+    def __init__(self, ending: Exception | None = None, steps: int = 1, step_s: float = 0.02) -> None:
         self.ending = ending
         self.steps = steps
+        self.step_s = step_s
         self.stepped = asyncio.Event()
 
     async def run(self, run: Run) -> str:
+        run.begin("steps", self.steps)
         for _ in range(self.steps):
             async with run.step() as connection:
                 await connection.execute(
                     "INSERT INTO processing_state (key, value) VALUES (gen_random_uuid()::text, '')"
                 )
             self.stepped.set()
-            await run.report("stepping", steps=1)
-            await asyncio.sleep(0.02)
+            await run.report("stepping", done=1, steps=1)
+            await asyncio.sleep(self.step_s)
         if self.ending is not None:
             raise self.ending
         return "done"
@@ -73,6 +75,28 @@ async def test_a_second_start_is_skipped_and_names_the_holder(database: Database
     stopped = await first
     assert stopped.outcome == "cancelled"
     assert "bob" in (stopped.message or "")
+
+
+async def test_how_far_a_run_is_can_be_read_by_others_while_it_goes_on(database: Database) -> None:
+    job, told, history = _Slow(steps=100, step_s=0.7), list[Pace | None](), JobHistory(database)
+    running = asyncio.create_task(run_job(database, job, actor=ANN, tell=lambda _, pace: told.append(pace)))
+    deadline = asyncio.get_running_loop().time() + 15
+    pace: Pace | None = None
+    while pace is None or pace.left_s is None:
+        assert asyncio.get_running_loop().time() < deadline, pace
+        await asyncio.sleep(0.1)
+        pace = next((run.pace for run in await history.page()), None)
+    assert (pace.unit, pace.total) == ("steps", 100)
+    assert pace.per_s == pytest.approx(1 / 0.7, rel=0.9)
+    assert pace.left_s == pytest.approx((100 - pace.done) / pace.per_s, abs=3)
+    assert told[-1] is not None
+    assert told[-1].done == pace.done
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    [run] = await history.page()
+    assert run.pace is not None
+    assert (run.pace.total, run.pace.left_s) == (None, None), "nothing is left of a run that has ended"
 
 
 async def test_a_dry_run_changes_nothing(database: Database, dsn: str) -> None:

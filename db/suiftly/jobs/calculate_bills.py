@@ -53,6 +53,7 @@ class CalculateBills(PricedJob):
             if closing is None:
                 return "nothing is billed: metering never caught up with the log, so no hour is closed"
             customers = await self._candidates(connection, closing)
+        run.begin("customers", len(customers))
         for first in range(0, len(customers), _CHUNK):
             chunk = customers[first : first + _CHUNK]
             counts: Counter[str] = Counter()
@@ -66,7 +67,7 @@ class CalculateBills(PricedJob):
                         words += [await bill_in_words(connection, bill) for bill in made.bills] + made.notes
             if run.explain is not None and words:
                 run.explain("\n".join(words))
-            await run.report(f"{first + len(chunk):,} of {len(customers):,} customers", **counts)
+            await run.report("billing", done=len(chunk), **counts)
         if closing.month_ends:
             async with run.step() as connection:
                 await connection.execute(

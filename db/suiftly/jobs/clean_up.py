@@ -18,6 +18,7 @@ class CleanUp(Job):
     every_s: ClassVar[int] = 3600
 
     async def run(self, run: Run) -> str:
+        run.begin("rows")
         more = True
         while more:
             async with run.step() as connection:
@@ -31,7 +32,8 @@ class CleanUp(Job):
                            SELECT id FROM refresh_tokens WHERE expires_at < now() LIMIT %(batch)s)""",
                     {"batch": _BATCH},
                 )
-            await run.report("deleting", nonces=nonces.rowcount, tokens=tokens.rowcount)
+            deleted = nonces.rowcount + tokens.rowcount
+            await run.report("deleting", done=deleted, nonces=nonces.rowcount, tokens=tokens.rowcount)
             # A dry run is rolled back: the next step would find the same rows again.
             more = max(nonces.rowcount, tokens.rowcount) == _BATCH and not run.dry_run
         verb = "would delete" if run.dry_run else "deleted"

@@ -53,6 +53,7 @@ class EndRotatedKeys(Job):
     every_s: ClassVar[int] = 60
 
     async def run(self, run: Run) -> str:
+        run.begin("keys")
         more = True
         while more:
             async with run.step() as connection:
@@ -64,7 +65,7 @@ class EndRotatedKeys(Job):
                     await _end(connection, key)
                 if due:
                     await notify(connection, "keys")
-            await run.report("revoking", keys=len(due))
+            await run.report("revoking", done=len(due), keys=len(due))
             # A dry run is rolled back: the next step would find the same keys again.
             more = len(due) == _BATCH and not run.dry_run
         return f"{'would revoke' if run.dry_run else 'revoked'} {run.counts['keys']:,} rotated keys"

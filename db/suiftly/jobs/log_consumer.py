@@ -63,6 +63,11 @@ _NEWS: LiteralString = """
            EXISTS (SELECT FROM haproxy_raw_logs WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))),
            pg_current_snapshot()::text, statement_timestamp()
 """
+# Asked once in a backlog. Of what was open when the cursor was moved it knows nothing.
+_WAITING: LiteralString = """
+    SELECT count(*) FROM haproxy_raw_logs
+    WHERE xid >= (SELECT pg_snapshot_xmax(snap) FROM console.capture_state WHERE name = %(cursor)s)
+"""
 _NO_BOUND = 2**64 - 1  # the largest xid8
 
 # Moves the cursor to what was counted. Stands at the end of the counting statement, which has a CTE `seen` of one row.
@@ -163,6 +168,7 @@ class LogConsumer(Job):
     """A job that adds up the request log."""
 
     cursor: ClassVar[str]  # its row in console.capture_state
+    chunk_rows: ClassVar[int] = CHUNK_ROWS
 
     def __init__(self, *, rebaseline: bool = False) -> None:
         self._rebaseline = rebaseline
@@ -188,15 +194,23 @@ class LogConsumer(Job):
     async def run(self, run: Run) -> str:
         if self._rebaseline:
             return await rebaseline(run, self.cursor, self.recount)
+        stage = run.begin("rows")
         while True:
             async with run.step() as connection:
-                counted = await take_step(connection, self)
+                counted = await take_step(connection, self, chunk_rows=self.chunk_rows)
                 if counted.last:
                     await self.after_last(connection)
-            rows = run.counts["rows"] + counted.rows
-            await run.report(f"{rows:,} rows counted", rows=counted.rows, **counted.counts)
+            if stage.total is None and not (counted.last or run.dry_run):
+                stage.total = counted.rows + await self._waiting(run)
+            await run.report("counting", done=counted.rows, rows=counted.rows, **counted.counts)
             sentence = self.sentence(run.counts, dry_run=run.dry_run)
             if counted.last:
                 return sentence
             if run.dry_run:
                 return f"{sentence}; more rows wait behind these"
+
+    async def _waiting(self, run: Run) -> int:
+        """How many rows were behind the cursor a moment ago; more may come while these are counted."""
+        async with run.step() as connection:
+            row = await (await connection.execute(_WAITING, {"cursor": self.cursor})).fetchone()
+        return int(row[0]) if row else 0

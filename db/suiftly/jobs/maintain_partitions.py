@@ -1,5 +1,6 @@
 """The request log's hours: made ahead of time, compressed, and dropped once nobody has to count them any more."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -48,33 +49,38 @@ class MaintainPartitions(Job):
 
     async def _create(self, run: Run, policy: _Policy, busy: list[str]) -> None:
         hour = policy.now.replace(minute=0, second=0, microsecond=0) - _HOUR
+        run.begin("hours", math.ceil((policy.now + policy.ahead - hour) / _HOUR))
         while hour < policy.now + policy.ahead:
             try:
                 async with run.step() as connection:
                     row = await (await connection.execute("SELECT console.ensure_log_hour(%s)", (hour,))).fetchone()
-                await run.report("creating", created=int(bool(row and row[0])))
+                await run.report("creating", done=1, created=int(bool(row and row[0])))
             except TimedOut:
                 busy.append(f"{hour:%Y-%m-%d %H}:00")
             hour += _HOUR
 
     async def _drop(self, run: Run, policy: _Policy, busy: list[str]) -> None:
-        for part in await _parts(run, policy.now - policy.retention):
+        parts = await _parts(run, policy.now - policy.retention)
+        run.begin("parts to drop", len(parts))
+        for part in parts:
             try:
                 async with run.step() as connection:
                     row = await (
                         await connection.execute("SELECT console.drop_log_part(%s::regclass)", (part,))
                     ).fetchone()
                 dropped = bool(row and row[0])
-                await run.report("dropping", dropped=int(dropped), kept_uncounted=int(not dropped))
+                await run.report("dropping", done=1, dropped=int(dropped), kept_uncounted=int(not dropped))
             except TimedOut:
                 busy.append(part)
 
     async def _compress(self, run: Run, policy: _Policy, busy: list[str]) -> None:
-        for part in await _parts(run, policy.now - policy.compress_after, uncompressed=True):
+        parts = await _parts(run, policy.now - policy.compress_after, uncompressed=True)
+        run.begin("parts to compress", len(parts))
+        for part in parts:
             try:
                 async with run.step() as connection:
                     await connection.execute("SELECT console.compress_log_part(%s::regclass)", (part,))
-                await run.report("compressing", compressed=1)
+                await run.report("compressing", done=1, compressed=1)
             except TimedOut:
                 busy.append(part)
 

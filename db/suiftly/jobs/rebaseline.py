@@ -40,6 +40,7 @@ async def rebaseline(run: Run, cursor: str, recount: Recount) -> str:
         await _settle_foreign_rows(run)
         await _set_cursor(run, cursor)
     hour = await _hour_with_rows(run, None if run.dry_run else await _recount_from(run, cursor))
+    run.begin("hours")
     while hour is not None:
         hour = await _recount_hour(run, cursor, recount, hour)
     async with run.step() as connection:
@@ -135,5 +136,5 @@ async def _recount_hour(run: Run, cursor: str, recount: Recount, hour: datetime)
         await connection.execute(
             "UPDATE console.capture_state SET recount_from = %s WHERE name = %s", (hour + _HOUR, cursor)
         )
-    await run.report(f"recounted {hour:%Y-%m-%d %H}:00", hours=1, **counts)
+    await run.report(f"recounted {hour:%Y-%m-%d %H}:00", done=1, hours=1, **counts)
     return await _hour_with_rows(run, hour + _HOUR)

@@ -86,6 +86,7 @@ class _Reading:
                 ErrorKind.WRONG_CHAIN,
                 f"the books mirror the chain {reached.chain_id}, and the node is of {info.chain_id}",
             )
+        self._run.begin("checkpoints", max(info.tip - reached.covered, 0))
         at = reached  # where the next page begins: ahead of what is kept while a transaction is incomplete
         while True:
             page, target, info, lost = await self._page(at)
@@ -181,7 +182,8 @@ class _Reading:
             counts = await take_in(connection, arrivals)
             moved = {"target": here.target, "cursor": here.cursor, "covered": here.covered}
             await connection.execute(_MOVE, moved | {"tip": info.tip, "tip_at": info.tip_at, "stream": STREAM})
-        await self._run.report(f"checkpoint {here.covered:,} of {info.tip:,}", events=len(arrivals), **counts)
+        progress = f"at checkpoint {here.covered:,}"
+        await self._run.report(progress, done=here.covered - reached.covered, events=len(arrivals), **counts)
         if unreadable is not None:
             raise unreadable
         return here

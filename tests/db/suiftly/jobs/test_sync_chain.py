@@ -40,14 +40,10 @@ INBOX = """SELECT checkpoint AS cp, event_index AS i, kind, outcome, customer_id
            FROM console.chain_event ORDER BY checkpoint, tx_index, event_index"""
 
 
-async def _nothing(progress: str, counts: Any) -> None:
-    await asyncio.sleep(0)
-
-
 ANSWERS = (Status.OK, Status.OK, Status.UNAVAILABLE, Status.PERMISSION_DENIED)
 
 
-async def _nothing(progress: str, counts: Any) -> None:
+async def _nothing(progress: str) -> None:
     await asyncio.sleep(0)
 
 
