@@ -90,16 +90,23 @@ def _status_lines(target: str, node: ServiceInfo | None, trouble: str | None, in
 
 async def run_reconcile(context: Context, options: Namespace) -> int:
     checked: list[CheckedAccount] = []
+    stopped: ChainError | None = None
     async with context.source() as source:
-        async for account in source.escrow_books.checked(options.customer):
-            checked.append(account)
-            if len(checked) % _TELL_EVERY == 0:
-                narrate(f"{len(checked):,} accounts checked")
+        try:
+            async for account in source.escrow_books.checked(options.customer):
+                checked.append(account)
+                if len(checked) % _TELL_EVERY == 0:
+                    narrate(f"{len(checked):,} accounts checked")
+        except ChainError as error:
+            if not checked:
+                raise
+            stopped = error
         moves = source.chain is not None and source.chain.charges_move_usdc
     wrong = [account for account in checked if account.drifts]
     if options.json:
-        emit(to_json({"charges_move_usdc": moves, "accounts": checked, "differences": len(wrong)}))
-        return failures.FAILED if wrong else failures.DONE
+        told = {"charges_move_usdc": moves, "accounts": checked, "differences": len(wrong)}
+        emit(to_json(told | {"complete": stopped is None, "trouble": stopped and str(stopped)}))
+        return failures.FAILED if wrong or stopped else failures.DONE
     shown = checked if options.customer is not None else wrong
     if shown:
         headers = (
@@ -116,7 +123,9 @@ async def run_reconcile(context: Context, options: Namespace) -> int:
         emit(table(headers, [row for account in shown for row in _rows(account)]))
     model = "moves" if moves else "does not move"
     narrate(f"{len(checked):,} accounts checked, {len(wrong):,} with differences; a charge {model} USDC")
-    return failures.FAILED if wrong else failures.DONE
+    if stopped is not None:
+        narrate(f"the rest was not checked: {stopped}")
+    return failures.FAILED if wrong or stopped else failures.DONE
 
 
 def _rows(account: CheckedAccount) -> list[tuple[object, ...]]:

@@ -21,9 +21,13 @@ class ServiceInfo:
     server: str
 
 
+ObjectAt = tuple[ObjectId, int | None]
+"""An object that is asked for: at a version, or as it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainObject:
-    """An object as it is now. `fields` is the node's JSON: u64 are strings in it, bytes are base64."""
+    """An object at one version. `fields` is the node's JSON: u64 are strings in it, bytes are base64."""
 
     object_id: ObjectId
     version: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from db.chain.config import ChainConfig, Target
 from db.chain.errors import RETRIED, ChainError, ErrorKind
-from db.chain.models import ChainObject, EventPage, EventQuery, ServiceInfo, Transaction
+from db.chain.models import ChainObject, EventPage, EventQuery, ObjectAt, ServiceInfo, Transaction
 from db.chain.pace import Breaker, Bucket, pause_s
 from db.chain.values import Digest, ObjectId
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from db.chain.wire import Wire
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
-_AT_ONCE: Final = 50  # transactions in one request
+_AT_ONCE: Final = 50  # transactions or objects in one request, as Sui's own nodes take them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,23 @@ class ChainReader:
 
     async def object(self, object_id: ObjectId) -> ChainObject | None:
         """An object as it is now; None when the node does not know it."""
-        try:
-            return await self._node.ask(lambda wire: wire.object(object_id))
-        except ChainError as error:
-            if error.kind is ErrorKind.NOT_FOUND:
-                return None
-            raise
+        found = (await self.objects([(object_id, None)]))[0]
+        if isinstance(found, ChainObject):
+            return found
+        if found.kind is ErrorKind.NOT_FOUND:
+            return None
+        raise found
+
+    async def objects(self, wanted: Sequence[ObjectAt]) -> list[ChainObject | ChainError]:
+        """For each of them the object, or what is wrong with this one. An earlier version that the node no longer has
+        is looked for in the archive. Raises what concerns all of them."""
+        found = await self._node.objects(wanted)
+        gone = [at for at, one in enumerate(found) if wanted[at][1] is not None and _not_found(one)]
+        if gone and self._archive is not None:
+            older = await self._archive.objects([wanted[at] for at in gone])
+            for at, one in zip(gone, older, strict=True):
+                found[at] = one
+        return found
 
     async def transaction(self, digest: Digest) -> Transaction | None:
         """A transaction with its events. None: neither the node nor the archive has it, which does not mean that it
@@ -95,6 +107,10 @@ class ChainReader:
         return self._archive
 
 
+def _not_found(one: ChainObject | ChainError) -> bool:
+    return isinstance(one, ChainError) and one.kind is ErrorKind.NOT_FOUND
+
+
 class _Node:
     """One target, and how it has been answering."""
 
@@ -106,6 +122,7 @@ class _Node:
         self._wire: Wire | None = None
         self._right_chain = False
         self._asked = False
+        self._at_once = _AT_ONCE
 
     @property
     def health(self) -> ChainHealth:
@@ -134,10 +151,31 @@ class _Node:
 
     async def transactions(self, digests: Sequence[Digest], *, events: bool) -> dict[Digest, Transaction]:
         found: dict[Digest, Transaction] = {}
-        for start in range(0, len(digests), _AT_ONCE):
-            some = digests[start : start + _AT_ONCE]
-            found |= await self.ask(lambda wire, some=some: wire.transactions(some, events=events))
+        for some in await self._batched(digests, lambda wire, some: wire.transactions(some, events=events)):
+            found |= some
         return found
+
+    async def objects(self, wanted: Sequence[ObjectAt]) -> list["ChainObject | ChainError"]:
+        batches = await self._batched(wanted, lambda wire, some: wire.objects(some))
+        return [one for batch in batches for one in batch]
+
+    async def _batched(
+        self, items: Sequence[Item], question: Callable[["Wire", Sequence[Item]], Awaitable[Answer]]
+    ) -> list[Answer]:
+        """Asks about so many at once as the node takes; one that finds that too many is asked about half of them."""
+        answers: list[Answer] = []
+        done = 0
+        while done < len(items):
+            some = items[done : done + self._at_once]
+            try:
+                answers.append(await self.ask(lambda wire, some=some: question(wire, some)))
+            except ChainError as error:
+                if error.kind is not ErrorKind.INVALID or len(some) == 1:
+                    raise
+                self._at_once = (len(some) + 1) // 2
+            else:
+                done += len(some)
+        return answers
 
     async def _checked_info(self, wire: "Wire") -> ServiceInfo:
         info = await wire.service_info()

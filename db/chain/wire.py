@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
+from pysui.sui.sui_grpc.suimsgs.google import rpc
 from pysui.sui.sui_grpc.suimsgs.google.protobuf import FieldMask, Value
 from pysui.sui.sui_grpc.suimsgs.sui.rpc import v2 as proto
 
@@ -25,6 +26,7 @@ from db.chain.models import (
     EmittedEvent,
     EventPage,
     EventQuery,
+    ObjectAt,
     PageEnd,
     Position,
     ServiceInfo,
@@ -100,24 +102,29 @@ class Wire:
                 server=answer.server or "",
             )
 
-    async def object(self, object_id: ObjectId) -> ChainObject:
-        """An object as it is now. Raises ChainError(NOT_FOUND)."""
-        request = proto.GetObjectRequest(object_id=object_id, read_mask=FieldMask(paths=list(_OBJECT)))
+    async def objects(self, wanted: Sequence[ObjectAt]) -> list[ChainObject | ChainError]:
+        """For each of them the object, or what is wrong with it alone."""
+        request = proto.BatchGetObjectsRequest(
+            requests=[proto.GetObjectRequest(object_id=id_, version=version) for id_, version in wanted],
+            read_mask=FieldMask(paths=list(_OBJECT)),
+        )
         try:
-            answer = await self._stub.get_object(request, timeout=self._timeout_s, metadata=self._headers)
+            answer = await self._stub.batch_get_objects(request, timeout=self._timeout_s, metadata=self._headers)
         except Exception as error:
             raise self._worded(error) from error
-        with _Reading(f"object {object_id}"):
-            found = _known(answer.object, "object")
-            owner = _known(found.owner, "owner")
-            return ChainObject(
-                object_id=parse_object_id(_known(found.object_id, "object_id"), "object_id"),
-                version=_known(found.version, "version"),
-                type=MoveType.parse(_known(found.object_type, "object_type"), "object_type"),
-                ownership=(owner.kind or proto.OwnerOwnerKind.UNKNOWN).name.lower(),  # pyright: ignore
-                fields=_fields(found.json),
-                previous_transaction=_digest(found.previous_transaction, "previous_transaction"),
-            )
+        if len(answer.objects) != len(wanted):
+            told = f"{len(answer.objects)} of {len(wanted)} objects were answered"
+            raise ChainError(ErrorKind.UNREADABLE, f"{self._target}: {told}")
+        return [self._object(id_, one) for (id_, _), one in zip(wanted, answer.objects, strict=True)]
+
+    def _object(self, wanted: ObjectId, result: proto.GetObjectResult) -> ChainObject | ChainError:
+        if result.object is None:
+            return self._worded(_refusal(result.error))
+        try:
+            with _Reading(f"object {wanted}"):
+                return _object(wanted, result.object)
+        except ChainError as error:
+            return error
 
     async def transactions(self, digests: Sequence[Digest], *, events: bool) -> dict[Digest, Transaction]:
         """Those of them that this node has. Their events are read where wanted: they are long."""
@@ -135,8 +142,7 @@ class Wire:
                 transaction = _transaction(result.transaction)
                 found[transaction.digest] = transaction
             elif result.error is None or result.error.code != Status.NOT_FOUND.value:
-                code = Status(result.error.code if result.error else Status.UNKNOWN.value)
-                raise self._worded(GRPCError(code, result.error.message if result.error else "an empty answer"))
+                raise self._worded(_refusal(result.error))
         return found
 
     async def events(self, query: EventQuery) -> EventPage:
@@ -220,6 +226,29 @@ def _fields(value: Value | None) -> dict[str, object]:
     if not isinstance(read, dict):
         raise ChainValueError("json: not an object")
     return read  # pyright: ignore[reportUnknownVariableType]
+
+
+def _refusal(status: rpc.Status | None) -> GRPCError:
+    """Why one of a batch was not answered."""
+    if status is None:
+        return GRPCError(Status.UNKNOWN, "an empty answer")
+    known = status.code in [code.value for code in Status]
+    return GRPCError(Status(status.code) if known else Status.UNKNOWN, status.message)
+
+
+def _object(wanted: ObjectId, message: proto.Object) -> ChainObject:
+    object_id = parse_object_id(_known(message.object_id, "object_id"), "object_id")
+    if object_id != wanted:
+        raise ChainValueError(f"object_id: {object_id}, which was not asked for")
+    owner = _known(message.owner, "owner")
+    return ChainObject(
+        object_id=object_id,
+        version=_known(message.version, "version"),
+        type=MoveType.parse(_known(message.object_type, "object_type"), "object_type"),
+        ownership=(owner.kind or proto.OwnerOwnerKind.UNKNOWN).name.lower(),  # pyright: ignore
+        fields=_fields(message.json),
+        previous_transaction=_digest(message.previous_transaction, "previous_transaction"),
+    )
 
 
 def _of_module(module: str) -> proto.EventTerm:

@@ -157,6 +157,19 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         balances = rows(two, "SELECT current_balance_usd_cents AS cents FROM customers WHERE customer_id = 1")
         assert balances == [{"cents": 7000}], "drift is told, nothing is corrected"
 
+        # What was checked before the node stopped to answer is told.
+        there = configured(tmp_path, two, port)
+        for number in range(10, 70):
+            add_customer(two, number)
+        execute(
+            two,
+            "UPDATE customers SET escrow_contract_id = '0x' || lpad(customer_id::text, 64, '0') WHERE customer_id > 9",
+        )
+        node.faults.answers = [(Status.OK, "")] * 2 + [(Status.UNAUTHENTICATED, "no")]
+        part = chain("reconcile", "--json")
+        assert (part.code, len(part.json["accounts"]), part.json["complete"]) == (1, 50, False)
+        assert part.json["trouble"].endswith(": no")
+
         node.faults.answers = [(Status.UNAUTHENTICATED, "no")]
         refused = chain("status")
         assert (refused.code, "reachable        no: " in refused.out) == (1, True)

@@ -22,9 +22,10 @@ from pysui.sui.sui_grpc.suimsgs.sui.rpc import v2 as proto
 
 from db.chain.models import Position
 from db.chain.simulated.ledger import CHAIN, Ledger, SimulatedEvent, SimulatedObject, SimulatedTransaction
-from db.chain.values import ChainValueError, Digest, parse_address
+from db.chain.values import ChainValueError, Digest, ObjectId, parse_address
 
 Message = TypeVar("Message")
+Item = TypeVar("Item")
 
 ROUTE: Final = "/sui.rpc.v2.LedgerService/"
 SERVER: Final = "opsdeck simulated node"
@@ -44,6 +45,8 @@ class Faults:
     end_without_end: bool = False  # streams end well, but without saying so
     scan_limit: int | None = None  # events looked at in one request
     most_items: int = 1000
+    most_at_once: int = 50  # objects or transactions in one request
+    refused: dict[ObjectId, Status] = field(default_factory=dict[ObjectId, Status])  # one of a batch fails
     no_event_queries: bool = False  # as nodes older than 1.76
     hidden: set[Digest] = field(default_factory=set[Digest])  # transactions it says it does not have
     spoil: Callable[[proto.Event], None] | None = None  # changes events on their way out
@@ -62,7 +65,7 @@ class Node:
     def __mapping__(self) -> dict[str, Handler]:
         unary = (
             ("GetServiceInfo", self._service_info, proto.GetServiceInfoRequest, proto.GetServiceInfoResponse),
-            ("GetObject", self._object, proto.GetObjectRequest, proto.GetObjectResponse),
+            ("BatchGetObjects", self._objects, proto.BatchGetObjectsRequest, proto.BatchGetObjectsResponse),
             ("GetTransaction", self._transaction, proto.GetTransactionRequest, proto.GetTransactionResponse),
             (
                 "BatchGetTransactions",
@@ -110,16 +113,35 @@ class Node:
             server=SERVER,
         )
 
-    def _object(self, request: proto.GetObjectRequest) -> proto.GetObjectResponse:
+    def _objects(self, request: proto.BatchGetObjectsRequest) -> proto.BatchGetObjectsResponse:
+        mask = _paths(request.read_mask, ("object_id", "version", "digest"))
+
+        def answer(one: proto.GetObjectRequest) -> proto.GetObjectResult:
+            try:
+                found = self._object(one)
+            except GRPCError as error:
+                return proto.GetObjectResult(error=_told(error))
+            return proto.GetObjectResult(object=project(_object_message(found), mask))
+
+        return proto.BatchGetObjectsResponse(objects=[answer(one) for one in self._no_more(request.requests)])
+
+    def _object(self, request: proto.GetObjectRequest) -> SimulatedObject:
         try:
-            wanted = parse_address(request.object_id or "", "object_id")
+            wanted = ObjectId(parse_address(request.object_id or "", "object_id"))
         except ChainValueError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from error
-        found = next((known for id_, known in self.ledger.objects.items() if id_ == wanted), None)
+        if wanted in self.faults.refused:
+            raise GRPCError(self.faults.refused[wanted], f"Object {wanted} cannot be read")
+        found = self.ledger.objects.get(wanted)
         if found is None:
             raise GRPCError(Status.NOT_FOUND, f"Object {wanted} not found")
-        mask = _paths(request.read_mask, ("object_id", "version", "digest"))
-        return proto.GetObjectResponse(object=project(_object_message(found), mask))
+        return found
+
+    def _no_more(self, items: list[Item]) -> list[Item]:
+        if len(items) > self.faults.most_at_once:
+            text = f"number of batch requests exceed limit of {self.faults.most_at_once}"
+            raise GRPCError(Status.INVALID_ARGUMENT, text)
+        return items
 
     def _found(self, text: str | None) -> SimulatedTransaction:
         try:
@@ -140,13 +162,12 @@ class Node:
     def _transactions(self, request: proto.BatchGetTransactionsRequest) -> proto.BatchGetTransactionsResponse:
         mask = _paths(request.read_mask, ("digest",))
         results: list[proto.GetTransactionResult] = []
-        for digest in request.digests:
+        for digest in self._no_more(request.digests):
             try:
                 message = project(_transaction_message(self._found(digest)), mask)
                 results.append(proto.GetTransactionResult(transaction=message))
             except GRPCError as error:
-                told = rpc.Status(code=error.status.value, message=error.message or "")
-                results.append(proto.GetTransactionResult(error=told))
+                results.append(proto.GetTransactionResult(error=_told(error)))
         return proto.BatchGetTransactionsResponse(transactions=results)
 
     async def _list_events(self, stream: Stream[proto.ListEventsRequest, proto.ListEventsResponse]) -> None:
@@ -204,6 +225,10 @@ async def serving(node: Node, *, port: int = 0, tls: ssl.SSLContext | None = Non
     finally:
         server.close()
         await server.wait_closed()
+
+
+def _told(error: GRPCError) -> rpc.Status:
+    return rpc.Status(code=error.status.value, message=error.message or "")
 
 
 def _position(cursor: bytes | None) -> Position:

@@ -23,11 +23,11 @@ from pysui.sui.sui_grpc.suimsgs.sui.rpc import v2 as proto
 from db.chain import wire
 from db.chain.config import ChainConfig, Target
 from db.chain.errors import ChainError, ErrorKind
-from db.chain.models import EventQuery, PageEnd
+from db.chain.models import ChainObject, EventQuery, PageEnd
 from db.chain.reader import ChainReader
 from db.chain.simulated.ledger import CHAIN_ID, Ledger, SimulatedObject
 from db.chain.simulated.node import ROUTE, SERVER, Faults, Node, serving
-from db.chain.values import Digest, MoveType, parse_object_id
+from db.chain.values import Digest, MoveType, ObjectId, parse_object_id
 from tests.db.chain.world import ACCOUNT, ESCROW, OTHER_ACCOUNT, SERVICE, USER, drain, event, quick, reading
 
 ALL = EventQuery((ESCROW,), limit=50)
@@ -92,6 +92,39 @@ async def test_a_node_tells_its_chain_an_object_and_a_transaction(ledger: Ledger
         several = await reader.transactions([*ledger.transactions, Digest(bytes(32))] * 15)
         assert set(several) == set(ledger.transactions)
         assert node.calls.count("BatchGetTransactions") == 3 + 2, "fifty at once"
+
+
+async def test_objects_are_read_in_batches_and_one_that_fails_fails_alone(ledger: Ledger) -> None:
+    ids = [ObjectId(f"0x{number:064x}") for number in range(1, 1001)]
+    for id_ in ids:
+        ledger.objects[id_] = replace(ledger.objects[ACCOUNT], object_id=id_)
+    del ledger.objects[ids[3]]
+    wanted = [(id_, None) for id_ in ids]
+    async with reading(ledger) as (reader, node):
+        node.faults.refused[ids[500]] = Status.INTERNAL
+        found = await reader.objects(wanted)
+        assert node.calls.count("BatchGetObjects") == 20
+        bad = {at: one for at, one in enumerate(found) if isinstance(one, ChainError)}
+        assert {at: error.kind for at, error in bad.items()} == {3: ErrorKind.NOT_FOUND, 500: ErrorKind.UNAVAILABLE}
+        assert [one.object_id for one in found if isinstance(one, ChainObject)] == [
+            id_ for at, id_ in enumerate(ids) if at not in bad
+        ]
+        # A node that takes fewer at once is asked for fewer, and that is remembered.
+        node.faults.most_at_once = 15
+        node.calls.clear()
+        assert [isinstance(one, ChainError) for one in await reader.objects(wanted)].count(True) == 2
+        assert node.calls.count("BatchGetObjects") == 2 + 77, "50 and 25 were too many, 13 are not"
+        node.calls.clear()
+        assert len(await reader.objects(wanted[:26])) == len(node.calls) * 13
+        # A whole batch that fails is asked for again; one that keeps failing fails it all.
+        node.faults.answers = [(Status.OK, ""), (Status.UNAVAILABLE, "gone")]
+        assert len(await reader.objects(wanted[:26])) == 26
+        node.faults.answers = [(Status.OK, ""), *[(Status.UNAVAILABLE, "gone")] * 3]
+        await fails(ErrorKind.UNAVAILABLE, reader.objects(wanted[:26]))
+        node.faults.answers = [(Status.INVALID_ARGUMENT, "no")] * 9
+        node.calls.clear()
+        await fails(ErrorKind.INVALID, reader.objects(wanted))
+        assert len(node.calls) == 5, "13, 7, 4, 2, and then one alone"
 
 
 async def test_events_come_in_order_and_go_on_behind_a_cursor(ledger: Ledger) -> None:
@@ -172,7 +205,7 @@ async def test_only_what_may_pass_is_asked_again(ledger: Ledger, status: Status,
         await reader.service_info()
         for method, question in (
             ("GetServiceInfo", reader.service_info),
-            ("GetObject", lambda: reader.object(ACCOUNT)),
+            ("BatchGetObjects", lambda: reader.object(ACCOUNT)),
             ("ListEvents", lambda: reader.events(ALL)),
         ):
             node.calls.clear()
@@ -354,11 +387,15 @@ async def test_the_node_projects_what_the_mask_says_and_refuses_paths_that_do_no
         assert (some.digest, some.checkpoint) == (None, None)
         assert some.effects == proto.TransactionEffects(status=proto.ExecutionStatus(success=True))
         assert [each.event_type for each in some.events.events] == [None, None]  # type: ignore[union-attr]
-        object_ = await stub.get_object(proto.GetObjectRequest(object_id=ACCOUNT))
-        assert object_.object == proto.Object(object_id=ACCOUNT, version=7)
+        asked = [proto.GetObjectRequest(object_id=ACCOUNT)]
+        objects = (await stub.batch_get_objects(proto.BatchGetObjectsRequest(requests=asked))).objects
+        assert [one.object for one in objects] == [proto.Object(object_id=ACCOUNT, version=7)]
         for request, ask in (
             (proto.GetTransactionRequest(digest=digest, read_mask=FieldMask(paths=["effect"])), stub.get_transaction),
-            (proto.GetObjectRequest(object_id=ACCOUNT, read_mask=FieldMask(paths=["owner.x"])), stub.get_object),
+            (
+                proto.BatchGetObjectsRequest(requests=asked, read_mask=FieldMask(paths=["owner.x"])),
+                stub.batch_get_objects,
+            ),
         ):
             with pytest.raises(Exception, match="invalid read_mask path"):
                 await ask(request)  # type: ignore[arg-type]
