@@ -44,6 +44,16 @@ from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, Custo
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow import EscrowChain
 from db.suiftly.escrow_books import CheckedAccount, Inbox
+from db.suiftly.escrow_events import HINT as EVENT_SEARCH_HINT
+from db.suiftly.escrow_events import OUTCOMES as EVENT_OUTCOMES
+from db.suiftly.escrow_events import (
+    BookedRow,
+    EventId,
+    EventSearch,
+    InboxEvent,
+    InboxEventDetail,
+    parse_event_search,
+)
 from db.suiftly.explain import Explanation, explain, mask_ip
 from db.suiftly.export import Export, Exported
 from db.suiftly.export import Progress as ExportProgress
@@ -68,11 +78,13 @@ from db.suiftly.ledger import EscrowEntry, LedgerEntry, Standing
 from db.suiftly.log_windows import History
 from db.suiftly.money import parse_cents
 from db.suiftly.operations.adopt_prices import AdoptPrices
+from db.suiftly.operations.assign_event import AssignEvent
 from db.suiftly.operations.change_service import TIERS, ChangeTier, DisableService, EnableService
 from db.suiftly.operations.close_customer import CloseCustomer
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.end_sessions import EndSessions
+from db.suiftly.operations.escrow_event import DismissEvent
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit
 from db.suiftly.operations.reveal_address import RevealAddress
@@ -80,6 +92,7 @@ from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
+from db.suiftly.operations.settle_conflict import AcceptChain, KeepBooks
 from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.proof import Proof, ProofState, ProofStep
@@ -120,6 +133,8 @@ __all__ = [
     "BILL_SEARCH_HINT",
     "BILL_STATUSES",
     "CONTROL_SET_BY",
+    "EVENT_OUTCOMES",
+    "EVENT_SEARCH_HINT",
     "EVM_ADDRESS",
     "JOBS",
     "RECENT_MINUTES",
@@ -136,12 +151,14 @@ __all__ = [
     "VAULT_JOBS",
     "WRAPAROUND",
     "Absence",
+    "AcceptChain",
     "Actor",
     "AdoptPrices",
     "ApiKey",
     "ApiSecret",
     "Approval",
     "Approve",
+    "AssignEvent",
     "Attention",
     "AuditRow",
     "AuditSearch",
@@ -153,6 +170,7 @@ __all__ = [
     "BillQuestion",
     "BillSearch",
     "Blocked",
+    "BookedRow",
     "ChangeTier",
     "Check",
     "CheckedAccount",
@@ -170,10 +188,13 @@ __all__ = [
     "DecodedKey",
     "Difference",
     "DisableService",
+    "DismissEvent",
     "EnableService",
     "EndSessions",
     "EscrowChain",
     "EscrowEntry",
+    "EventId",
+    "EventSearch",
     "Explanation",
     "Export",
     "ExportFormat",
@@ -191,9 +212,12 @@ __all__ = [
     "History",
     "Hypertable",
     "Inbox",
+    "InboxEvent",
+    "InboxEventDetail",
     "IndexUse",
     "Job",
     "JobRun",
+    "KeepBooks",
     "KeyAccess",
     "KeyFormatError",
     "KeyMetadata",
@@ -289,6 +313,7 @@ __all__ = [
     "parse_bill_question",
     "parse_cents",
     "parse_customer_search",
+    "parse_event_search",
     "parse_fingerprint",
     "parse_key_search",
     "parse_limit",

@@ -81,6 +81,8 @@ class Digest:
         if isinstance(value, bytes):
             return cls(value)
         text = value.strip()
+        if is_evm_address(text):
+            raise ChainValueError(f"{field}: {EVM_ADDRESS}")
         if found := _DIGEST_HEX.fullmatch(text):
             return cls(bytes.fromhex(found[1]))
         try:

@@ -40,7 +40,9 @@ BEGIN
         ('public.billing_records',          '{}',                       'INSERT, UPDATE',         NULL),
         ('public.usage_records',            '{}',                       'INSERT, UPDATE',         NULL),
         ('public.ledger_entries',           '{}',                       'INSERT',                 NULL),
-        ('public.escrow_transactions',      '{}',                       'INSERT',                 NULL),
+        -- What the mirror says otherwise than the chain is set right in it; its digest never.
+        ('public.escrow_transactions',      '{}',
+         'INSERT, UPDATE (customer_id, tx_type, amount, asset_type, timestamp)', NULL),
         ('public.auth_nonces',              '{nonce}',                  'DELETE',                 NULL),
         ('public.refresh_tokens',           '{token_hash}',             'DELETE',                 NULL),
         ('public.processing_state',         '{}',                       'INSERT, UPDATE',         NULL),
@@ -72,6 +74,7 @@ BEGIN
         ('console.vault_removed_key',       '{}',                       'INSERT',                 NULL),
         ('console.chain_event',             '{}',                       'INSERT, UPDATE',         NULL),
         ('console.chain_cursor',            '{}',                       'INSERT, UPDATE',         NULL),
+        ('console.ledger_reversal',         '{}',                       'INSERT',                 NULL),
         ('console.key_end',                 '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.control_flag',            '{}',                       'UPDATE',                 NULL),
         ('console.gateway_vault',           '{}',                       NULL,                     NULL),

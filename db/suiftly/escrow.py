@@ -6,6 +6,7 @@ several spellings. Deposits and withdrawals are in USDC base units, charges and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal
 
 from db.chain.models import ChainObject
@@ -38,6 +39,13 @@ _ACCOUNT: Final = ("account_id", "account", "escrow_id")
 _OWNER: Final = ("user_address", "owner", "user")
 _AMOUNT: Final = ("amount", "amount_usd_cents", "amount_usdc")
 _MOST_CENTS: Final = 10**14  # a trillion dollars, and what NUMERIC(20, 8) holds
+
+
+def amount_of(kind: Kind | None, usd: Decimal | None) -> Usdc | Cents | None:
+    """Dollars in the unit in which the contract counts them."""
+    if kind is None or usd is None:
+        return None
+    return Usdc(int(usd * 1_000_000)) if kind in _IN_USDC else Cents(int(usd * 100))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from db.suiftly.customers import Customers
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow import EscrowChain
 from db.suiftly.escrow_books import EscrowBooks
+from db.suiftly.escrow_events import EscrowEvents
 from db.suiftly.export import Export, Exported, export
 from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.gateways import Gateways
@@ -79,6 +80,7 @@ class Source:
         self.control = Control(database)
         self.customers = Customers(database)
         self.escrow_books = EscrowBooks(database, chain)
+        self.escrow_events = EscrowEvents(database)
         self.gateways = Gateways(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)

@@ -23,12 +23,16 @@ from db.database import Database
 from db.migrate import ROLES, migrate, missing_roles
 from db.source import (
     JOBS,
+    AcceptChain,
     ApiSecret,
+    AssignEvent,
     CreateKey,
     CustomerSearch,
     DisableService,
+    DismissEvent,
     EndSessions,
     EscrowChain,
+    EventId,
     KeyMetadata,
     KeySearch,
     KeyService,
@@ -40,7 +44,7 @@ from db.source import (
     UndoRevocation,
     VaultPlace,
 )
-from tests.db.chain.world import ACCOUNT, PACKAGE, USER, event, quick
+from tests.db.chain.world import ACCOUNT, OTHER_ACCOUNT, PACKAGE, USER, event, quick
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request, add_service
 
 ANN = Actor("ann", None)
@@ -203,7 +207,22 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
             (CUSTOMER,),
         )
     ledger = Ledger()
+    strange = [event("DepositEvent", account_id=OTHER_ACCOUNT, amount=7)] * 2
     ledger.commit(USER, [event("DepositEvent", account_id=ACCOUNT, amount=5)])
+    waiting, disputed = (
+        ledger.commit(USER, strange),
+        ledger.commit(USER, [event("ChargeEvent", account_id=ACCOUNT, amount=9)]),
+    )
+    with psycopg.connect(business) as owner:
+        owner.execute(
+            "INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, timestamp)"
+            " VALUES (%s, %s, 'charge', 8, now())",
+            (CUSTOMER, str(disputed)),
+        )
+        owner.execute(
+            "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash) VALUES (%s, 'charge', -800, %s)",
+            (CUSTOMER, str(disputed)),
+        )
     vault = VaultPlace(tmp_path, key_text=f"k1 {'0' * 64}")
     with login(business, "opsdeck_operator") as dsn:
         async with (
@@ -230,13 +249,28 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
             assert [(run.job, run.outcome) for run in runs] == expected
             assert [version.seq for version in await source.vaults.versions()] == [1]
             assert {run.job: run.counts for run in runs}["sync-chain"]["mirrored"] == 1
+            for operation in (
+                AssignEvent(EventId(waiting, 0), customer_id=CUSTOMER),
+                DismissEvent(EventId(waiting, 1)),
+                AcceptChain(EventId(disputed, 0)),
+            ):
+                assert (await source.rights()).may(type(operation))
+                receipt = await source.perform(operation, "as agreed")
+                assert receipt.done, receipt
             kept = {run.job: run.counts for run in runs}["maintain-partitions"]
             assert kept["dropped"] == 1, "an hour that is counted and over"
             assert {row.db_role for row in (await source.audit.page()).rows} == {conninfo_to_dict(dsn)["user"]}
-        refused(dsn, *NOT_THE_RECORD_NOR_THE_SCHEMA, *SECRETS, "UPDATE console.metering SET retention = '1 hour'")
+        refused(
+            dsn,
+            *NOT_THE_RECORD_NOR_THE_SCHEMA,
+            *SECRETS,
+            "UPDATE console.metering SET retention = '1 hour'",
+            "UPDATE escrow_transactions SET tx_digest = 'x'",
+            "UPDATE ledger_entries SET amount_usd_cents = 0",
+        )
     async with console(business) as source:
         found = await verify(source.database)
-    assert (found.sound, found.rows) == (True, 9 + len(JOBS))
+    assert (found.sound, found.rows) == (True, 12 + len(JOBS))
 
 
 async def test_an_admin_sets_the_rules_and_changes_neither_the_record_nor_the_schema(business: str) -> None:
