@@ -22,10 +22,12 @@ async def recorded_life(database: Database, name: str) -> AsyncGenerator[None]:
         ).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     life: int = row[0]
-    # A transaction holds it, so that it works through a pooler; it has neither xid nor snapshot.
+    # A transaction holds it, so that it works through a pooler; it has neither xid nor snapshot once the statement with
+    # parameters, whose portal keeps one, was followed by a plain one.
     async with database.writing() as lock:
         await lock.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         await lock.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK_CLASS, life % 2**31))
+        await lock.execute("SELECT", prepare=False)
         await _begin(database, life, name)
         try:
             yield

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 from console import failures
@@ -53,7 +53,8 @@ async def show_database(context: Context, options: Namespace) -> int:
     _print_sessions(sessions)
     _print("table size", ("name", "parts", "rows", "bytes", "index_bytes", "dead", "vacuumed_at"), tables[:20])
     _print("index", ("table", "definition", "bytes", "scans", "unused", "invalid"), indexes[:20])
-    _print("statement", ("owner", "calls", "total_ms", "mean_ms", "statement"), (statements or ())[:20])
+    _print("statement", ("owner", "calls", "total_ms", "mean_ms", "statement"),
+           [replace(row, statement=row.statement[:100]) for row in (statements or ())[:20]])  # fmt: skip
     ages = ("frozen_age", "multixact_age", "freeze_at", "autovacuum", "is_standby", "bytes", "timescale")
     _print("upkeep", ages, (upkeep,))
     for several in (upkeep.vacuums, upkeep.standbys, upkeep.slots, upkeep.prepared, upkeep.hypertables):

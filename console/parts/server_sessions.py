@@ -1,5 +1,6 @@
 """The sessions of the database screen: their table, and what is said of them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from console.words import ago, moment
@@ -8,6 +9,8 @@ from widgets.facts import Fact
 from widgets.keyset_table import Column, KeysetTable
 from widgets.tone import Tone
 
+GRANT = "pg_monitor shows it"
+HIDDEN = f"hidden from this role; {GRANT}"
 _LONG_S = 60.0  # a transaction that is older is worth a look
 _STATES = {"active": Tone.GOOD, "idle": Tone.DIM, "idle in transaction": Tone.NOTICE, "": Tone.DIM}
 
@@ -17,11 +20,11 @@ def sessions_table() -> KeysetTable[tuple[Session, datetime]]:
     return KeysetTable(
         (
             Column("pid", 7, lambda row: str(row[0].pid), align="right"),
-            Column("owner", 12, lambda row: row[0].owner or "server"),
+            Column("owner", 10, lambda row: row[0].owner or "server"),
             Column("application", 12, _application, flex=True),
             Column("state", 19, _state),
-            Column("transaction", 11, _transaction),
-            Column("in the way", 16, _in_the_way),
+            Column("open for", 9, _transaction),
+            Column("in the way", 13, _in_the_way),
             Column("database", 12, lambda row: row[0].database or row[0].kind, hide_below=100),
         ),
         lambda row: (row[0].pid, row[0].started),
@@ -40,36 +43,49 @@ def sessions_facts(found: Sessions) -> list[Fact]:
          Tone.WARN if full else Tone.PLAIN),
         ("by owner", owners or "-", Tone.DIM),
     ]  # fmt: skip
+    if found.hidden:
+        facts.append(
+            ("hidden", f"what {found.hidden} of them do, and what they hold up: this role may not see it; {GRANT}",
+             Tone.NOTICE)
+        )  # fmt: skip
     if found.blocked:
-        roots = sorted({row.pid for row in found.rows if row.blocks and not row.blocked_by})
-        behind = f"behind {', '.join(map(str, roots))}" if roots else "behind each other"
-        facts.append(("blocked", f"▲ {len(found.blocked)} wait for a lock {behind}", Tone.WARN))
+        roots = {pid for row in found.blocked for pid in row.blocked_by} - {row.pid for row in found.blocked}
+        behind = named(roots) if roots else "each other"
+        facts.append(("blocked", f"▲ {len(found.blocked)} wait for a lock behind {behind}", Tone.WARN))
     else:
         facts.append(("blocked", "nobody waits for a lock", Tone.DIM))
-    facts.append(_held("log", found.holds_capture, found.now, "its rows count once it commits"))
-    facts.append(_held("vacuum", found.holds_vacuum, found.now, "nothing deleted since is freed"))
+    facts.append(_held("log", found.holds_capture, found, "its rows count once it commits"))
+    facts.append(_held("vacuum", found.holds_vacuum, found, "nothing deleted since is freed"))
     return facts
+
+
+def named(pids: Iterable[int]) -> str:
+    """Sessions by number; zero is a prepared transaction, which has none."""
+    return ", ".join(str(pid) if pid else "a prepared transaction (see upkeep)" for pid in sorted(set(pids)))
 
 
 def session_facts(row: Session, now: datetime) -> list[Fact]:
     """One session in full."""
-    waits = [f"behind {', '.join(map(str, sorted(set(row.blocked_by))))}"] if row.blocked_by else []
+    waits = [f"behind {named(row.blocked_by)}"] if row.blocked_by else []
     waits += [row.waits_for] if row.waits_for else []
+    hidden = row.kind == "hidden"
+    none: str = HIDDEN if hidden else "none"
     return [
         ("session", f"{row.pid}, {row.kind}, since {moment(row.started)}"),
-        ("statement", row.statement or "none, or hidden from this role (pg_read_all_stats)",
-         Tone.PLAIN if row.statement else Tone.DIM),
+        ("statement", row.statement or none, Tone.PLAIN if row.statement else Tone.DIM),
         ("began", f"{ago(row.statement_since, now)}; {row.state or 'state hidden'} since {ago(row.state_since, now)}"),
-        ("waits", "; ".join(waits) or "for nothing", Tone.WARN if row.blocked_by else Tone.DIM),
+        ("waits", "; ".join(waits) or ("for no lock" if hidden else "for nothing"),
+         Tone.WARN if row.blocked_by else Tone.DIM),
     ]  # fmt: skip
 
 
-def _held(what: str, row: Session | None, now: datetime, means: str) -> Fact:
+def _held(what: str, row: Session | None, found: Sessions, means: str) -> Fact:
     name = f"oldest for {what}"
+    shown = " that is shown" if found.hidden else ""
     if row is None or row.transaction_since is None:
-        return (name, "no transaction of another is open", Tone.DIM)
-    long = (now - row.transaction_since).total_seconds() > _LONG_S
-    words = f"{row.pid} ({row.owner}), began {ago(row.transaction_since, now)}: {means}"
+        return (name, f"no transaction of another is open{shown}", Tone.DIM)
+    long = (found.now - row.transaction_since).total_seconds() > _LONG_S
+    words = f"{row.pid} ({row.owner}){shown}, began {ago(row.transaction_since, found.now)}: {means}"
     return (name, f"▲ {words}" if long else words, Tone.WARN if long else Tone.DIM)
 
 
@@ -87,14 +103,14 @@ def _transaction(row: tuple[Session, datetime]) -> tuple[str, Tone]:
     if session.transaction_since is None:
         return "-", Tone.DIM
     long = (now - session.transaction_since).total_seconds() > _LONG_S
-    return ago(session.transaction_since, now), Tone.WARN if long else Tone.PLAIN
+    return ago(session.transaction_since, now).removesuffix(" ago"), Tone.WARN if long else Tone.PLAIN
 
 
 def _in_the_way(row: tuple[Session, datetime]) -> tuple[str, Tone]:
     session, _ = row
     if session.blocks:
-        return f"▲ blocks {session.blocks}", Tone.BAD
+        return f"▲ blocks {session.blocks}", Tone.WARN if session.blocked_by else Tone.BAD
     if session.blocked_by:
         first, *more = sorted(set(session.blocked_by))
-        return f"behind {first}" + (f" +{len(more)}" if more else ""), Tone.WARN
+        return f"behind {first or 'prepared'}" + (f" +{len(more)}" if more else ""), Tone.WARN
     return "", Tone.DIM

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from console.parts.server_sessions import GRANT, HIDDEN
 from console.words import ago, short
 from db.source import WRAPAROUND, IndexUse, StatementCost, TableSize, Upkeep
 from widgets.facts import Fact
@@ -57,12 +58,12 @@ def indexes_table() -> KeysetTable[IndexUse]:
 def statements_table() -> KeysetTable[StatementCost]:
     return KeysetTable(
         (
-            Column("total", 9, lambda row: _duration(row.total_ms), align="right"),
-            Column("mean", 9, lambda row: _duration(row.mean_ms), align="right"),
+            Column("total", 9, lambda row: duration(row.total_ms), align="right"),
+            Column("mean", 9, lambda row: duration(row.mean_ms), align="right"),
             Column("calls", 8, lambda row: short(row.calls), align="right"),
             Column("rows", 8, lambda row: short(row.rows), align="right"),
             Column("owner", 10, lambda row: row.owner, hide_below=90),
-            Column("statement", 20, lambda row: row.statement, flex=True),
+            Column("statement", 20, statement_text, flex=True),
         ),
         lambda row: (row.owner, row.statement),
         _STATEMENTS_MISSING,
@@ -82,13 +83,15 @@ def upkeep_facts(found: Upkeep) -> list[Fact]:
          Tone.PLAIN if found.autovacuum else Tone.BAD),
     ]  # fmt: skip
     for one in found.vacuums:
-        done = "" if one.percent is None else f", {one.percent} %"
-        facts.append(("vacuum", f"{one.table}: {one.phase}{done} (pid {one.pid})", Tone.ACCENT))
+        done = f": {one.phase}" * bool(one.phase) + ("" if one.percent is None else f", {one.percent} %")
+        facts.append(("vacuum", f"{one.table}{done} (pid {one.pid})", Tone.ACCENT))
     for server in found.standbys:
         lag = "" if server.behind_s is None else f", {server.behind_s:,.1f} s"
         slow = (server.behind_s or 0) > _LAG_S
-        text = f"{server.name}: {server.state} {server.sync}, {size(server.behind_bytes)} behind{lag}"
-        facts.append(("replica", text, Tone.WARN if slow else Tone.PLAIN))
+        text = f"{server.state} {server.sync}, {size(server.behind_bytes)} behind{lag}"
+        if not server.state:
+            text = f"how far behind is hidden from this role; {GRANT}"
+        facts.append(("replica", f"{server.name}: {text}", Tone.WARN if slow else Tone.PLAIN))
     for slot in found.slots:
         idle = not slot.active or (slot.kept_bytes or 0) > _KEPT
         text = f"{slot.name} ({slot.kind}): {'in use' if slot.active else '▲ nobody reads it'}, "
@@ -110,12 +113,13 @@ def _timescale(found: Upkeep) -> list[Fact]:
     facts: list[Fact] = [("TimescaleDB", found.timescale)]
     for table in found.hypertables:
         oldest = f", from {ago(table.oldest, found.now)}" if table.oldest else ""
-        facts.append(("chunks", f"{table.name}: {table.chunks}, {table.compressed} compressed{oldest}"))
+        shrunk = f" from {size(table.bytes_before)} to {size(table.bytes_after)}" if table.bytes_before else ""
+        facts.append(("chunks", f"{table.name}: {table.chunks}{oldest}; {table.compressed} compressed{shrunk}"))
     for job in found.timescale_jobs:
         failed = job.outcome == "Failed"
         when = f"{job.outcome or 'never run'} {ago(job.last_at, found.now) if job.last_at else ''}".strip()
         off = "" if job.scheduled else "; not scheduled"
-        text = f"{job.name}: {when}; failed {job.failures} times{off}"
+        text = f"{job.name}: {when}{f'; failed {job.failures} times' * bool(job.failures)}{off}"
         facts.append(("job", f"▲ {text}" if failed else text, Tone.WARN if failed else Tone.DIM))
     return facts
 
@@ -135,7 +139,13 @@ def _use(row: IndexUse) -> tuple[str, Tone]:
     return ("unused", Tone.NOTICE) if row.unused else ("unique" if row.is_unique else "", Tone.DIM)
 
 
-def _duration(milliseconds: float) -> str:
+def statement_text(row: StatementCost) -> tuple[str, Tone]:
+    """The text, or why there is none."""
+    return (row.statement, Tone.PLAIN) if row.statement else (HIDDEN, Tone.DIM)
+
+
+def duration(milliseconds: float) -> str:
+    """Milliseconds below a second."""
     return f"{milliseconds / 1000:,.1f} s" if milliseconds >= 1000 else f"{milliseconds:,.1f} ms"
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 from db.audit import Actor
@@ -15,6 +16,7 @@ from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Cancelled, Explain, Job, Pace, PartlyFailed, Run
 from db.migrate import ADVISORY_CLASS
 
+_LET_GO: LiteralString = "SELECT 1"  # by the simple protocol, which keeps no snapshot: never prepared
 _BEAT_S = 5.0  # between steps that take long
 _TELL_S = 1.0  # progress is stored at most this often
 
@@ -55,12 +57,14 @@ async def _lock(database: Database, job: Job) -> AsyncGenerator[Connection | Non
     """Holds the job's lock in a transaction that does nothing else; None when someone else has it.
 
     A transaction rather than a session holds it, so that it works through a pooler; having neither xid nor snapshot
-    it holds up neither capture nor vacuum.
+    it holds up neither capture nor vacuum. A statement with parameters leaves a portal that keeps its snapshot, until
+    a plain one follows.
     """
     async with database.writing() as connection:
         await connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
         cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, job.number))
         row = await cursor.fetchone()
+        await connection.execute(_LET_GO, prepare=False)
         yield connection if row and row[0] else None
 
 
@@ -133,7 +137,7 @@ class _Attempt:
         self._stop_asked = await self._history.beat(self._run_id, self._progress, self._counts, self._pace)
         # The lock is gone with its connection: another run may have begun, and this one must not go on.
         with translated():
-            await self._lock.execute("SELECT 1")
+            await self._lock.execute(_LET_GO, prepare=False)
 
     async def _beat(self) -> None:
         """Beats while a step takes long; a beat that fails is left to the step itself to notice."""

@@ -2,7 +2,8 @@
 
 import re
 
-_MOST = 600
+_SHORT = 600
+LONG = 4000  # of what the server told
 _LITERALS = re.compile(
     r"""
     \b[Ee]'(?:[^'\\]|\\.|'')*(?:'|\Z)        # E'it\'s'
@@ -14,8 +15,8 @@ _LITERALS = re.compile(
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=]{32,}")  # a key, a token or a digest that stands outside quotes
 
 
-def masked(text: str) -> str:
+def masked(text: str, most: int = _SHORT) -> str:
     """On one line, with every literal as '…' and every long word as …, and cut: how it goes, not what it is about."""
-    hidden = _LONG_WORD.sub("…", _LITERALS.sub("'…'", text[: 4 * _MOST]))
+    hidden = _LONG_WORD.sub("…", _LITERALS.sub("'…'", text[:LONG]))
     line = " ".join(hidden.split())
-    return line if len(line) <= _MOST else line[: _MOST - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

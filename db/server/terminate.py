@@ -16,7 +16,8 @@ from db.server.query_text import masked
 # Within one transaction the list of sessions is remembered otherwise.
 _LOOK_AGAIN: LiteralString = "SELECT pg_stat_clear_snapshot()"
 _SELECT: LiteralString = """
-    SELECT a.pid, a.backend_start AS started, a.backend_type AS kind, coalesce(a.usename, '') AS owner,
+    SELECT a.pid, a.backend_start AS started, coalesce(a.backend_type, 'hidden') AS kind,
+           coalesce(a.usename, '') AS owner,
            coalesce(a.application_name, '') AS application, coalesce(a.state, 'hidden') AS state,
            left(coalesce(a.query, ''), 4000) AS statement,
            clock_timestamp() - a.xact_start AS transaction_age, a.backend_xid IS NOT NULL AS wrote,
@@ -51,6 +52,8 @@ class _Target:
         """Why it is left alone, or None."""
         if self.kind == "walsender":
             return f"session {self.pid} feeds a replica; end replication on the server, not here"
+        if self.kind == "hidden":
+            return f"what session {self.pid} is, and since when, is hidden from this role; pg_monitor shows it"
         if self.kind != "client backend":
             return f"session {self.pid} is the server's own ({self.kind}); only those of clients are ended here"
         if self.application.startswith("opsdeck "):

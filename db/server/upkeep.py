@@ -17,14 +17,15 @@ _AGES: LiteralString = """
     FROM pg_database WHERE datname = current_database()
 """
 _VACUUMS: LiteralString = """
-    SELECT pid, relid::regclass::text AS "table", phase,
+    SELECT pid, coalesce(relid::regclass::text, 'a table hidden from this role') AS "table",
+           coalesce(phase, '') AS phase,
            round(100 * heap_blks_scanned / nullif(heap_blks_total, 0))::int AS percent
     FROM pg_stat_progress_vacuum WHERE datname = current_database() ORDER BY pid LIMIT 20
 """
 _WRITTEN: LiteralString = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
 _STANDBYS: LiteralString = (
     """
-    SELECT coalesce(application_name, '') AS name, coalesce(state, 'hidden') AS state,
+    SELECT coalesce(application_name, '') AS name, coalesce(state, '') AS state,
            coalesce(sync_state, '') AS sync, extract(epoch FROM replay_lag)::float8 AS behind_s,
            pg_wal_lsn_diff("""
     + _WRITTEN
@@ -47,11 +48,17 @@ _PREPARED: LiteralString = """
 """
 _TIMESCALE: LiteralString = "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
 _HYPERTABLES: LiteralString = """
-    SELECT h.hypertable_schema || '.' || h.hypertable_name AS name, count(c.chunk_name) AS chunks,
-           count(*) FILTER (WHERE c.is_compressed) AS compressed, min(c.range_start) AS oldest
+    SELECT h.hypertable_schema || '.' || h.hypertable_name AS name, c.*, s.*
     FROM timescaledb_information.hypertables h
-         LEFT JOIN timescaledb_information.chunks c USING (hypertable_schema, hypertable_name)
-    GROUP BY 1 ORDER BY 1 LIMIT 20
+         CROSS JOIN LATERAL (
+             SELECT count(*) AS chunks, count(*) FILTER (WHERE is_compressed) AS compressed, min(range_start) AS oldest
+             FROM timescaledb_information.chunks c
+             WHERE (c.hypertable_schema, c.hypertable_name) = (h.hypertable_schema, h.hypertable_name)) c
+         CROSS JOIN LATERAL (
+             SELECT sum(before_compression_total_bytes)::bigint AS bytes_before,
+                    sum(after_compression_total_bytes)::bigint AS bytes_after
+             FROM hypertable_compression_stats(format('%I.%I', h.hypertable_schema, h.hypertable_name)::regclass)) s
+    ORDER BY 1 LIMIT 20
 """
 _JOBS: LiteralString = """
     SELECT j.job_id AS id, j.application_name AS name, j.scheduled, s.last_run_status AS outcome,
@@ -76,7 +83,7 @@ class Standby:
     """A server that is fed by this one."""
 
     name: str
-    state: str
+    state: str  # "": the role may not see how it does
     sync: str
     behind_s: float | None
     behind_bytes: int | None
@@ -110,6 +117,8 @@ class Hypertable:
     chunks: int
     compressed: int
     oldest: datetime | None
+    bytes_before: int | None  # of the compressed ones, when they were compressed; None: none is
+    bytes_after: int | None
 
 
 @dataclass(frozen=True, slots=True)

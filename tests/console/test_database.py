@@ -1,5 +1,6 @@
 """The database screen: who stands in whose way, and the end of one who does."""
 
+import asyncio
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from console.parts.server_sessions import sessions_facts
 from db.database import Database
 from db.errors import Refused, Stale
 from db.server.query_text import masked
 from db.source import Source, TerminateBackend
 from tests.console.conftest import CUSTOMER, PASTED_KEY
 from tests.console.screens import audit_rows, console, query
+from tests.db.test_roles import login
 
 LOCK = f"UPDATE customers SET status = 'suspended' WHERE customer_id = {CUSTOMER}"
 
@@ -61,6 +64,11 @@ async def test_who_blocks_others_is_seen_and_ended(business: str) -> None:
             assert f"customer_id = {CUSTOMER}" in deck.prose  # what it did last, without the literal
             assert "suspended" not in deck.text
             assert f"{pid} (postgres)" in deck.line("oldest for log")
+            await deck.press("enter")
+            await deck.sees(f"Session {pid}: nightly report", f"{waiter} web shop of postgres", "counts before it ends")
+            assert "suspended" not in deck.text
+            await deck.press("escape")
+            await deck.sees("▲ blocks 1")
             await deck.press("ctrl+x")
             await deck.sees(f"End session {pid} of postgres", "1 session(s) wait for it", "is rolled back")
             await deck.type("it blocks the shop")
@@ -80,11 +88,35 @@ async def test_who_blocks_others_is_seen_and_ended(business: str) -> None:
     assert row["before"][f"backend:{pid}"]["blocked_others"] == 1
 
 
+async def test_what_a_role_may_not_see_is_said(business: str) -> None:
+    with login(business, "opsdeck_reader") as dsn, quarrel(business) as both:
+        pid, database = both.first.info.backend_pid, Database(dsn)
+        await database.open()
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    found = await Source(database).server.sessions()
+                    if found.blocked:
+                        break
+                    await asyncio.sleep(0.02)
+        finally:
+            await database.close()
+    first = found.rows[0]
+    assert (first.pid, first.blocks, first.kind) == (pid, 1, "hidden")
+    assert found.rows[1].blocked_by == (first.pid,)
+    assert first.statement == ""
+    told = {name: text for name, text, *_ in sessions_facts(found)}
+    assert f"behind {first.pid}" in told["blocked"]
+    assert "this role may not see it" in told["hidden"]
+    assert told["oldest for log"] == "no transaction of another is open that is shown"
+
+
 # What the extension offers, of which the embedded server has none.
 STATEMENTS = """
     CREATE VIEW pg_stat_statements AS
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS dbid, 10::oid AS userid,
-           12000::bigint AS calls, 4500000.0::float8 AS total_exec_time, 375.0::float8 AS mean_exec_time,
+           1::bigint AS queryid, 12000::bigint AS calls,
+           4500000.0::float8 AS total_exec_time, 375.0::float8 AS mean_exec_time,
            12000::bigint AS rows, 'UPDATE customers SET status = ''closed''' AS query
 """
 PARTITIONS = """
@@ -109,10 +141,16 @@ async def test_the_views_of_sizes_use_and_upkeep(business: str) -> None:
         await deck.sees("tables, the biggest first")
         assert any(line.lstrip("› ").split()[:3] == ["log", "2", "4.0k"] for line in deck.lines), deck.text
         assert "log_10" not in deck.text
+        await deck.press("end", "enter")
+        await deck.sees("by the planner's estimate", "never since the counters were reset")
+        await deck.press("escape")
         assert "End session" not in deck.footer
         await deck.press("v")
         await deck.sees("indexes, the biggest first")
         assert "unused" in deck.line("btree (note)")
+        await deck.press("enter")
+        await deck.sees("definition", "entries read")
+        await deck.press("escape")
         await deck.press("tab")
         await deck.sees("Nothing counts statements here")
         query(business, STATEMENTS)
@@ -122,7 +160,10 @@ async def test_the_views_of_sizes_use_and_upkeep(business: str) -> None:
         assert ("not here" in deck.line("TimescaleDB")) != timescale
         await deck.press("shift+tab")
         await deck.sees("4,500.0 s", "375.0 ms", "12.0k", "UPDATE customers SET status = '…'")
+        await deck.press("enter")
+        await deck.sees("4,500.0 s in all, 100% of what those listed took", "1 a call")
         assert "closed" not in deck.text
+        await deck.press("escape")
         await deck.press("v", "v")
         await deck.sees("End session", "connections")
 

@@ -147,6 +147,20 @@ async def test_the_last_run_of_each_job_is_found_at_once(database: Database) -> 
     }
 
 
+class _LooksAtItsLock(_Slow):
+    async def run(self, run: Run) -> str:
+        async with run.database.reading() as connection:
+            cursor = await connection.execute(
+                """SELECT a.backend_xmin, a.backend_xid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                   WHERE l.locktype = 'advisory' AND a.datname = current_database()"""
+            )
+            return str(await cursor.fetchall())
+
+
+async def test_the_lock_holds_up_neither_vacuum_nor_capture(database: Database) -> None:
+    assert (await run_job(database, _LooksAtItsLock(), actor=ANN)).message == "[(None, None)]"
+
+
 async def test_losing_the_lock_ends_the_run(database: Database, dsn: str) -> None:
     job = _Slow(steps=1000)
     task = asyncio.create_task(run_job(database, job, actor=ANN))

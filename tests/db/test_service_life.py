@@ -19,6 +19,12 @@ def _lives(dsn: str) -> list[tuple[Any, ...]]:
 async def test_start_and_end_are_on_record(dsn: str, database: Database) -> None:
     async with recorded_life(database, "simulator"):
         assert _lives(dsn) == [("simulator", "running", False, None)]
+        with psycopg.connect(dsn) as connection:  # it runs for days: vacuum must not wait for it
+            [held] = connection.execute(
+                """SELECT a.backend_xmin FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                   WHERE l.locktype = 'advisory' AND a.datname = current_database()"""
+            ).fetchall()
+            assert held == (None,)
     assert _lives(dsn) == [("simulator", "stopped", True, None)]
 
 
