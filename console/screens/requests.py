@@ -59,6 +59,7 @@ class RequestsScreen(DeckScreen[Batch]):
         window, text = split_window(place.subject)
         self.feed = LogFeed(source, read_filter(text))
         self.feed.window = window or WINDOWS[0]
+        self.place = self._whereabouts
         self.view = LogView(source, self.feed)
         self.pane = self.view.pane
         self.account = AccountLine()
@@ -101,18 +102,24 @@ class RequestsScreen(DeckScreen[Batch]):
         sentence when the filter cannot be read."""
         window, text = split_window(subject)
         wanted = read_filter(text)
-        self._restart(wanted, window)
+        if (wanted, window or self.feed.window) != (self.feed.wanted, self.feed.window):
+            self._restart(wanted, window)
 
     def _restart(self, wanted: RequestFilter | None = None, window: LogWindow | None = None, *, note: str = "") -> None:
         self.feed.window = window or self.feed.window
         self.feed.restart(wanted)
-        self.place = Place(self.place.kind, " ".join((self.feed.window.word, *self.feed.wanted.chips())))
+        self.place = self._whereabouts
         self.account.begin_anew()
         self.view.clear()
         if note:
             self.pane.note(note)
         self._tell_chips()
         self.reload()
+
+    @property
+    def _whereabouts(self) -> Place:
+        """In the one spelling that the history knows: another would be another place."""
+        return Place(self.place.kind, " ".join((self.feed.window.word, *self.feed.wanted.chips())))
 
     # What is always on screen
 

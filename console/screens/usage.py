@@ -79,8 +79,8 @@ class UsageScreen(DeckScreen[Shown]):
     """
 
     def __init__(self, source: Source, place: Place) -> None:
-        super().__init__(source, place)
         self.question = parse_usage_question(place.subject)
+        super().__init__(source, Place(place.kind, self.question.words))
         self.by = TopBy.CUSTOMER
         self._columns = 0
         self.charts = UsageCharts()
@@ -135,7 +135,9 @@ class UsageScreen(DeckScreen[Shown]):
 
     def narrow(self, subject: str) -> None:
         """Another window, another filter. Raises ValueError with a sentence."""
-        self._ask(parse_usage_question(subject))
+        question = parse_usage_question(subject)
+        if question != self.question:
+            self._ask(question)
 
     def _ask(self, question: UsageQuestion) -> None:
         self.question = question

@@ -134,6 +134,22 @@ async def test_brackets_undo_a_search_and_do_it_again_and_a_digit_keeps_it(same_
             await deck.until(lambda count=count: deck.text.count(" 0x00000000000000") == count, f"{count} customers")
 
 
+async def test_brackets_lead_out_of_the_log_and_of_usage_after_a_change(same_business: str) -> None:
+    async with console(same_business) as deck:
+        await deck.press("5")
+        await heading(deck, "usage")
+        await deck.press("minus")
+        await deck.press("4")
+        await deck.sees("all requests")
+        await deck.say("/", "status:5xx")
+        await deck.sees("[status:5xx]")
+        await deck.press("left_square_bracket")
+        await deck.sees("all requests")
+        for title in ("usage", "usage", "overview"):
+            await deck.press("left_square_bracket")
+            await heading(deck, title)
+
+
 async def test_a_command_without_a_search_shows_all(same_business: str) -> None:
     async with console(same_business) as deck:
         await deck.say(":", "customers suspended")
