@@ -50,11 +50,15 @@ class Performer:
         self, operation: Operation, blast_radius: BlastRadius | None, done: Callable[[], None] | None
     ) -> None:
         try:
-            preview = await self._source.preview(operation)
+            preview = await self._source.propose(operation)
         except DatabaseError as error:
             self._app.notify(
                 word(error).text, title="Nothing was changed", severity="warning", timeout=10, markup=False
             )
+            return
+        if isinstance(preview, Receipt):
+            self._changed("audit")
+            self._tell(operation.action, preview)
             return
         reason = await self._app.push_screen_wait(self._confirm(preview, operation.shell, blast_radius))
         if reason is None:

@@ -155,6 +155,14 @@ async def perform(
         return await attempt.record(outcome, f"{error}. Nothing was changed.")
 
 
+async def refuse(
+    database: Database, operation: Operation, error: Refused | Denied, *, actor: Actor, reason: str
+) -> Receipt:
+    """Puts on record that the operation was asked for and refused before it was tried; the receipt of that."""
+    attempt = _Attempt(database, operation, uuid4(), actor, " ".join(reason.split()))
+    return await attempt.record(Outcome.REFUSED, f"{error}. Nothing was changed.")
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One run of one operation under one operation id."""

@@ -78,11 +78,9 @@ async def carry_out(
     context: Context, options: Namespace, source: Source, operation: Operation, then: Then | None = None
 ) -> int:
     """Previews, asks, performs with what was previewed, prints the receipt; `then` comes once the change is done."""
-    try:
-        preview = await source.preview(operation)
-    except Refused:
-        # Tried at a version that never was, it can only be refused again: that puts the try on record.
-        return _report(options, await source.perform(operation.at_version("none"), options.reason))
+    preview = await source.propose(operation, options.reason)
+    if isinstance(preview, Receipt):
+        return _report(options, preview)
     if not options.yes and not _ask(preview):
         narrate("Nothing was changed.")
         return failures.FAILED

@@ -7,10 +7,11 @@ from time import monotonic
 from db.approvals import Approvals, announced
 from db.audit import Actor, Audit
 from db.database import Database
+from db.errors import Denied, Refused
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
-from db.operations import Operation, Preview, Receipt, perform
+from db.operations import Operation, Preview, Receipt, perform, refuse
 from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
 from db.rights import Rights, rights
@@ -168,6 +169,13 @@ class Source:
         """What the operation would do now. Raises Refused when it cannot be carried out."""
         async with self.database.reading() as connection:
             return await announced(connection, operation, await operation.preview(connection))
+
+    async def propose(self, operation: Operation, reason: str = "") -> Preview | Receipt:
+        """What an operator is shown first; of what is refused already, the receipt of a try that is on record."""
+        try:
+            return await self.preview(operation)
+        except (Refused, Denied) as error:
+            return await refuse(self.database, operation, error, actor=self.actor, reason=reason)
 
     async def perform(self, operation: Operation, reason: str) -> Receipt:
         """Carries it out as this operator. Always returns a receipt."""

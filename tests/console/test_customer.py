@@ -210,6 +210,7 @@ async def test_a_customer_is_changed_by_what_is_typed_behind_one_key(business: s
         await deck.press("tab", "7", "tab", "tab", "enter")
         await deck.until(lambda: "pro, disabled" in deck.line(" seal "), "its service is shown")
     assert [(row["action"], row["outcome"], row["reason"]) for row in audit_rows(business)] == [
+        ("close-customer", "refused", ""),  # what cannot be read at all is no try
         ("set-limit", "done", "asked for"),
         ("disable-service", "done", "abuse"),
     ]

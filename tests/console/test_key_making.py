@@ -105,7 +105,10 @@ async def test_without_a_secret_or_a_customer_who_may_have_it_nothing_is_asked(b
         await deck.press("ctrl+n", "enter")
         await deck.until(lambda: f"customer {SUSPENDED} is suspended" in deck.prose, "it says why not")
         assert "Why? It goes on record." not in deck.text
-    assert audit_rows(business) == []
+    assert [(row["action"], row["outcome"]) for row in audit_rows(business)] == [
+        ("rotate-key", "refused"),
+        ("create-key", "refused"),
+    ]
 
 
 async def test_a_revocation_is_taken_back_from_the_key_and_from_the_list(business: str) -> None:

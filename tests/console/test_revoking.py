@@ -219,9 +219,15 @@ async def test_what_is_revoked_already_when_asked_for_opens_no_dialog(business: 
             "UPDATE api_keys SET is_active = false, revoked_at = now(), revoked_by = 'ann' WHERE api_key_fp = 77",
         )
         await deck.press("ctrl+r")
-        await deck.sees("Nothing was changed", "revoked already", "by ann")
+        await deck.sees("revoke-keys: refused", "Nothing was changed", "revoked already", "by ann")
         assert "Why? It goes on record." not in deck.text
-    assert audit_rows(business) == []
+    [row] = audit_rows(business)
+    assert (row["action"], row["subjects"], row["outcome"], row["reason"]) == (
+        "revoke-keys",
+        ["key:77"],
+        "refused",
+        "",
+    )
 
 
 async def test_a_read_only_console_does_not_offer_to_change_anything(same_business: str) -> None:

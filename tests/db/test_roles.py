@@ -36,6 +36,7 @@ from db.source import (
     KeyMetadata,
     KeySearch,
     KeyService,
+    Receipt,
     RevokeKeys,
     RotateKey,
     SetMonthlyLimit,
@@ -128,6 +129,9 @@ async def test_a_reader_sees_the_business_and_cannot_write_a_byte(business: str)
             control = await source.control.read()
             assert (control.role, control.can_write) == (conninfo_to_dict(dsn)["user"], False)
             assert not (await source.perform(RevokeKeys((42,)), "leaked")).done
+            tried = await source.propose(RevokeKeys((99,)), "leaked")
+            assert isinstance(tried, Receipt)
+            assert "The try itself could not be put on record" in tried.message
         with psycopg.connect(dsn) as connection:
             for table in tables(business):
                 granted = connection.execute(
