@@ -124,6 +124,7 @@ async def migrate(database: Database) -> tuple[str, ...]:
                 f"public.{foreign[0]} exists and was not made by opsdeck; nothing was changed. "
                 "Point opsdeck at an empty database"
             )
+        await _check_settings_are_told(connection)
         await connection.execute(_PREPARE)
     applied: list[str] = []
     while (name := await _apply_next(database)) is not None:
@@ -132,6 +133,20 @@ async def migrate(database: Database) -> tuple[str, ...]:
         await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
         await connection.execute(files("db").joinpath("migrations", "grants.sql").read_bytes())
     return tuple(applied)
+
+
+async def _check_settings_are_told(connection: Connection) -> None:
+    """Raises Refused for an owner who cannot apply migration 2: it looks whether TimescaleDB is preloaded."""
+    if 2 in await _record(connection):
+        return
+    row = await (
+        await connection.execute("SELECT pg_has_role('pg_read_all_settings', 'USAGE'), quote_ident(current_user)")
+    ).fetchone()
+    if row is not None and not row[0]:
+        raise Refused(
+            "this login may not see shared_preload_libraries, which says whether the log becomes a hypertable; "
+            f"have it done by a superuser, for this once: GRANT pg_read_all_settings TO {row[1]}. Nothing was changed"
+        )
 
 
 async def missing_roles(database: Database) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from db.chain.simulated.ledger import Ledger
 from db.chain.simulated.node import Node, serving
 from db.chain.values import ObjectId
 from db.database import Database
+from db.errors import Refused
 from db.migrate import ROLES, migrate, missing_roles
 from db.source import (
     JOBS,
@@ -290,13 +291,21 @@ async def test_who_may_not_create_roles_migrates_all_the_same(empty_dsn: str, mi
     with login(empty_dsn) as dsn:
         named = conninfo_to_dict(dsn)
         with psycopg.connect(empty_dsn, autocommit=True) as owner:
-            for grant in ("CREATE ON DATABASE {dbname}", "CREATE ON SCHEMA public", "pg_read_all_settings"):
+            for grant in ("CREATE ON DATABASE {dbname}", "CREATE ON SCHEMA public"):
                 owner.execute(f"GRANT {grant.format(**named)} TO {named['user']}")  # pyright: ignore
+            async with console(dsn) as source:
+                with pytest.raises(Refused, match=f"GRANT pg_read_all_settings TO {named['user']}. Nothing"):
+                    await migrate(source.database)
+            assert owner.execute("SELECT to_regnamespace('console')").fetchone() == (None,)
+            owner.execute(f"GRANT pg_read_all_settings TO {named['user']}")  # pyright: ignore
             hypertable = owner.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
             if hypertable is not None:
                 owner.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         async with console(dsn) as source:
             assert await migrate(source.database)
+            with psycopg.connect(empty_dsn, autocommit=True) as owner:
+                owner.execute(f"REVOKE pg_read_all_settings FROM {named['user']}")  # pyright: ignore
+            assert not await migrate(source.database), "it was needed for that once"
             assert await missing_roles(source.database) == (), "an earlier database of this cluster made them"
         with psycopg.connect(dsn) as connection:
             connection.execute(GRANTS.replace("opsdeck_", "lacking_"))  # pyright: ignore
