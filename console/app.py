@@ -89,7 +89,13 @@ class OpsDeck(App[int]):
         self._commands = Commands(self, source, self._going, self.action_help)
         self.set_reactive(
             OpsDeck.deck_state,
-            DeckState(settings.profile_name, source.database.place, settings.read_only, settings.profile.production),
+            DeckState(
+                settings.profile_name,
+                source.database.place,
+                settings.read_only,
+                settings.profile.production,
+                source.database.pgbouncer,
+            ),
         )
 
     def get_driver_class(self) -> type[Driver]:

@@ -17,6 +17,7 @@ class DeckState:
     place: str
     read_only: bool
     production: bool = False
+    pgbouncer: bool = False  # who comes through it is not seen
     link: Link | None = None
     control: SystemControl | None = None
     rights: Rights | None = None
@@ -56,7 +57,7 @@ class DeckState:
             who = " and ".join(sorted({one.words for one in beside}))
             return (Item(f"▲ {who} on this {place.kind} too", Tone.WARN),)
         if not self.others:
-            return ()
+            return (Item("others not known", Tone.DIM, 4),) if self.pgbouncer else ()
         return (Item(f"{len(self.others)} other{'s' if len(self.others) > 1 else ''} here", Tone.DIM, 4),)
 
     def condition(self) -> tuple[Item, ...]:

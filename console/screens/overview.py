@@ -122,10 +122,14 @@ class OverviewScreen(DeckScreen[Overview]):
         self._tell_whole()
 
     def _tell_others(self) -> None:
-        others = [f"{one.words} on {subject_words(one.subject)}" for one in self.deck.deck_state.others]
+        state = self.deck.deck_state
+        others = ", ".join(f"{one.words} on {subject_words(one.subject)}" for one in state.others)
+        told = [f"also here: {others}"] if others else []
+        if state.pgbouncer:
+            told.append(f"who {'else ' * bool(others)}is here through pgbouncer is not known")
         line = self.query_one("#others", Static)
-        line.display = bool(others)
-        line.update(f"also here: {', '.join(others)}")
+        line.display = bool(told)
+        line.update("; ".join(told))
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         event.stop()

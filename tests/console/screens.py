@@ -173,10 +173,11 @@ async def console(
     kind: type[WatchedDeck] = WatchedDeck,
     limits: Limits | None = None,
     replica_dsn: str | None = None,
+    pgbouncer: bool = False,
 ) -> AsyncGenerator[Operator]:
     """A console as the command line opens it."""
     settings = Settings("default", Profile(), SecretStr(dsn), read_only)
-    database = Database(dsn, limits=limits, read_only=read_only, replica_dsn=replica_dsn)
+    database = Database(dsn, limits=limits, read_only=read_only, replica_dsn=replica_dsn, pgbouncer=pgbouncer)
     await database.open()
     try:
         async with operator_at(kind(Source(database), settings), size=size, connected=connected) as operator:

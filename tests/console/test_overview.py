@@ -25,9 +25,10 @@ async def test_traffic_of_the_last_minute_is_summed_up(business: str) -> None:
         assert "guaranteed 99%" in deck.text  # of the hour
 
 
-async def test_without_traffic_it_says_so(same_business: str) -> None:
-    async with console(same_business) as deck:
+async def test_without_traffic_it_says_so_and_through_pgbouncer_that_nobody_else_is_seen(same_business: str) -> None:
+    async with console(same_business, pgbouncer=True) as deck:
         await deck.sees("No request was logged in the last minute.", "No customer sent a request.")
+        await deck.sees("who is here through pgbouncer is not known", "others not known")
 
 
 async def test_enter_opens_the_busiest_customer_under_the_cursor(business: str) -> None:
