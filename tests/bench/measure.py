@@ -21,11 +21,17 @@ Call = Callable[[], Awaitable[object]]
 
 
 @contextmanager
-def fresh_server() -> Iterator[tuple[str, Path]]:
-    """DSN of an empty database, and a folder its server can read; both are gone afterwards."""
+def fresh_server(*settings: str) -> Iterator[tuple[str, Path]]:
+    """DSN of an empty database, and a folder its server can read; both are gone afterwards.
+
+    `settings` as in `track_commit_timestamp = on`; they hold from a restart on.
+    """
     folder = Path(tempfile.mkdtemp(prefix="opsdeck-bench-", dir="/tmp"))
     folder.chmod(0o755)  # as root the server runs as another user
     try:
+        if settings:
+            with embedded_server(folder) as dsn:
+                execute(dsn, *(f"ALTER SYSTEM SET {setting}" for setting in settings))
         with embedded_server(folder) as dsn:
             yield dsn, folder
     finally:
