@@ -1,10 +1,10 @@
-"""opsdeck chain status | sync | reconcile"""
+"""opsdeck chain status | sync | reconcile, and what chain_events adds"""
 
 from argparse import Namespace
 from typing import Any
 
 from console import failures
-from console.cli import jobs
+from console.cli import chain_events, jobs
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
@@ -39,6 +39,7 @@ def add(commands: Subparsers) -> None:
         "--json", action="store_true", help="one JSON document, with the accounts without difference"
     )
     reconcile.set_defaults(run=run_reconcile)
+    chain_events.add(verbs)
 
 
 async def show_status(context: Context, options: Namespace) -> int:
@@ -47,12 +48,16 @@ async def show_status(context: Context, options: Namespace) -> int:
             emit(to_json({"configured": False}) if options.json else NOT_CONFIGURED)
             return failures.DONE
         inbox = await source.escrow_books.inbox()
+        stopped = await source.escrow_events.stopped()
         node, trouble = await _node(source.chain)
         target = str(source.chain.reader.config.target)
     if options.json:
-        emit(to_json(_status(target, node, trouble, inbox)))
+        emit(to_json(_status(target, node, trouble, inbox) | {"stopped": stopped}))
     else:
-        emit("\n".join(f"{name:<16} {cell(value)}" for name, value in _status_lines(target, node, trouble, inbox)))
+        lines = _status_lines(target, node, trouble, inbox)
+        if stopped is not None:
+            lines.append(("stopped", stopped))
+        emit("\n".join(f"{name:<16} {cell(value)}" for name, value in lines))
     return failures.FAILED if trouble else failures.DONE
 
 

@@ -168,6 +168,11 @@ _FIND: LiteralString = f"""
 _FIELDS: LiteralString = """
     SELECT fields FROM console.chain_event WHERE tx_digest = %(digest)s AND event_index = %(index)s
 """
+_LAST_RUN: LiteralString = """
+    SELECT outcome, message FROM console.job_run
+    WHERE job = 'sync-chain' AND NOT dry_run AND outcome IS NOT NULL AND outcome <> 'skipped'
+    ORDER BY started_at DESC LIMIT 1
+"""
 _BOOKED: LiteralString = """
     SELECT 'escrow' AS book, x.tx_id::text AS row, x.customer_id, x.tx_type AS kind, x.amount,
            CASE WHEN x.asset_type IS NULL OR x.asset_type LIKE '%%::usdc::USDC' THEN 'USDC' ELSE x.asset_type END
@@ -230,3 +235,10 @@ class EscrowEvents:
             booked = connection.cursor(row_factory=class_row(BookedRow))
             await booked.execute(_BOOKED, parameters)
             return InboxEventDetail(found, fields[0], tuple(await booked.fetchall()))
+
+    async def stopped(self) -> str | None:
+        """Why the last run of sync-chain did not come to the tip, such as an event that cannot be read; None if it
+        did, or none has ended."""
+        async with self._database.reading() as connection:
+            row = await (await connection.execute(_LAST_RUN)).fetchone()
+        return None if row is None or row[0] == "succeeded" else f"{row[0]}: {row[1]}"

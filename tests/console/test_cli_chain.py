@@ -1,7 +1,7 @@
 """opsdeck chain, from outside, against a simulated node over the wire."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ from grpclib.const import Status
 
 from db.chain.simulated.ledger import CHAIN_ID, Ledger, SimulatedObject
 from db.chain.simulated.node import Node, serving
-from db.chain.values import MoveType, ObjectId
+from db.chain.values import Digest, MoveType, ObjectId
 from tests.console.command import Result, assert_utc, opsdeck
 from tests.db.chain.world import ACCOUNT, ESCROW, OTHER_ACCOUNT, PACKAGE, SERVICE, USER, event
 from tests.db.seed import add_customer
@@ -170,7 +170,44 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         assert (part.code, len(part.json["accounts"]), part.json["complete"]) == (1, 50, False)
         assert part.json["trouble"].endswith(": no")
 
+        settled_from_a_shell(two, chain, stray)
+        stuck = ledger.commit(USER, [event("ChargeEvent", account_id=ACCOUNT)])
+        assert chain("sync").code == 1
+        stopped = f"failed: ChargeEvent (event 0 of transaction {stuck}): amount: missing"
+        assert stopped in chain("status").out
+        assert chain("status", "--json").json["stopped"] == stopped
         node.faults.answers = [(Status.UNAUTHENTICATED, "no")]
         refused = chain("status")
         assert (refused.code, "reachable        no: " in refused.out) == (1, True)
         assert "read up to       5" in refused.out
+
+
+def settled_from_a_shell(dsn: str, chain: Callable[..., Result], stray: Digest) -> None:
+    """Two events wait: a deposit of 2 on account 1, where the books have one of 3 for customer 2; and one of nobody."""
+    execute(dsn, "UPDATE console.chain_event SET outcome = 'conflict' WHERE tx_digest = %s", stray.raw)
+    listed = chain("events")
+    assert listed.code == 0
+    nobody, disputed = (line.split()[0] for line in listed.out.splitlines()[1:])
+    assert disputed == f"{stray}:0"
+    assert "0.000001 USDC" in listed.out
+    first = chain("events", "--outcome", "all", "--limit", "1", "--json").json
+    assert ([row["event"] for row in first["events"]], first["complete"]) == ([nobody], False)
+    assert_utc(first)
+    rest = chain("events", "--outcome", "all", "--after", nobody, "--json").json
+    assert (len(rest["events"]), rest["complete"]) == (4, True)
+    one = chain("event", f"0x{stray.raw.hex()}:0", "--json").json
+    assert (one["amount"], one["fields"]["amount"]) == ({"unit": "usdc", "value": "2000000"}, "2000000")
+    assert [(row["book"], row["differs"]) for row in one["books"]] == [("escrow", ["amount", "customer"])]
+    assert "amount, customer" in chain("event", disputed).out
+    why = ("--reason", "ticket 7", "--yes")
+    assert "this is an Ethereum (EVM) address" in chain("dismiss", "0x" + "ab" * 20 + ":0", *why).complained(2)
+    assert "--reason is missing" in chain("accept", disputed).complained(2)
+    refused = chain("assign", nobody, "--customer", "99", *why)
+    assert (refused.code, "there is no customer 99" in refused.err) == (1, True)
+    assert "is unmatched, not conflict; assign it" in chain("keep", nobody, *why).err
+    assert "conflict → mirrored" not in chain("accept", disputed, *why).err
+    assert "is mirrored, not conflict" in chain("accept", disputed, *why).err
+    done = chain("assign", nobody, "--customer", "3", *why, "--json").json
+    assert (done["outcome"], done["after"]["customer:3"]) == ("done", {"escrow_contract_id": "0x" + "77" * 32})
+    assert "is mirrored, not unmatched" in chain("dismiss", nobody, *why).err
+    assert chain("events").out.count("\n") == 1
