@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -79,7 +80,8 @@ class OpsDeck(App[int]):
         self.settings = settings
         self.live = Live(self, source, self._link_changed)
         self.vitals = Vitals(source, self._vitals_changed)
-        jobs = JobStarter(self, source, self.live.changed.publish)
+        ask = partial(ConfirmScreen, blast_radius=None, why=False)
+        jobs = JobStarter(self, source, ask, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, IssuedScreen, self.live.changed.publish)
         self.start_job, self.stop_job, self._leave_jobs = jobs.start, jobs.stop, jobs.leave
         self.taking = Taking(self, settings.profile.clipboard)

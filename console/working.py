@@ -6,21 +6,25 @@ from time import monotonic
 from typing import Any
 
 from textual.app import App
+from textual.screen import Screen
 
 from console.failures import word
 from db.errors import DatabaseError
-from db.source import Job, Source
+from db.source import Job, Preview, Source
 
 _GROUP = "jobs"
 _TWICE_S = 8.0  # two wishes to leave within this are meant
+
+Confirm = Callable[[Preview, str], Screen[str | None]]
 
 
 class JobStarter:
     """Runs jobs in workers of the app and tells how they ended."""
 
-    def __init__(self, app: App[Any], source: Source, changed: Callable[[str], None]) -> None:
+    def __init__(self, app: App[Any], source: Source, confirm: Confirm, changed: Callable[[str], None]) -> None:
         self._app = app
         self._source = source
+        self._confirm = confirm
         self._changed = changed
         self._told_at = -_TWICE_S
 
@@ -39,12 +43,25 @@ class JobStarter:
         return True
 
     def start(self, job: Job, *, dry_run: bool) -> None:
-        """Runs it now, unless someone else does."""
-        self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=_GROUP, exclusive=False)
+        """Runs it now, unless someone else does; asks first where what it does cannot be taken back."""
+        if job.lasting and not dry_run:
+            self._app.run_worker(self._ask(job), group="asking about jobs", exclusive=False)
+        else:
+            self._begin(job, dry_run=dry_run)
 
     def stop(self, job: Job) -> None:
         """Asks the running run, whoever started it, to stop at its next step."""
         self._app.run_worker(self._stop(job), group="stops of jobs", exclusive=False)
+
+    async def _ask(self, job: Job) -> None:
+        preview = Preview(f"Run {job.name}", "Run", (f"{job.title}.",), (job.lasting,), version="")
+        if await self._app.push_screen_wait(self._confirm(preview, f"opsdeck jobs run {job.name}")) is None:
+            self._app.notify("It was not run.", title=job.name, timeout=3, markup=False)
+        else:
+            self._begin(job, dry_run=False)
+
+    def _begin(self, job: Job, *, dry_run: bool) -> None:
+        self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=_GROUP, exclusive=False)
 
     async def _run(self, job: Job, *, dry_run: bool) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Asks before anything is changed: the effect, the blast radius, the reason."""
+"""Asks before anything is changed: the effect, the blast radius, the reason where one goes on record."""
 
 from typing import ClassVar
 
@@ -17,7 +17,8 @@ from widgets.rewriting_input import RewritingInput
 
 
 class ConfirmScreen(ModalScreen[str | None]):
-    """Answers with the reason, or None. Focus starts on Cancel; typing goes to the reason.
+    """Answers with the reason (empty where `why` is False: none is asked for), or None. Focus starts on Cancel; typing
+    goes to the reason.
 
     The button with the verb works only once the reason and the phrase are there. The blast radius appears when it
     is known and never holds anything up.
@@ -43,8 +44,9 @@ class ConfirmScreen(ModalScreen[str | None]):
     ConfirmScreen Button { margin-left: 2; }
     """
 
-    def __init__(self, preview: Preview, shell: str, blast_radius: BlastRadius | None) -> None:
+    def __init__(self, preview: Preview, shell: str, blast_radius: BlastRadius | None, *, why: bool = True) -> None:
         super().__init__()
+        self._why = why
         self._preview = preview
         self._shell = shell
         self._blast_radius = blast_radius
@@ -57,15 +59,19 @@ class ConfirmScreen(ModalScreen[str | None]):
             with VerticalScroll(id="effects", can_focus=False):
                 yield Static("\n".join((*_few(preview.changes), *preview.consequences)), markup=False)
                 yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
-            yield Label("Why? It goes on record.")
-            yield RewritingInput(hide_key, may_be_key, id="reason", max_length=500, compact=True, select_on_focus=False)
+            if self._why:
+                yield Label("Why? It goes on record.")
+                yield RewritingInput(
+                    hide_key, may_be_key, id="reason", max_length=500, compact=True, select_on_focus=False
+                )
             if preview.typed_phrase is not None:
                 yield Label(f"Type {preview.typed_phrase} to go on.", markup=False)
                 yield Input(id="phrase", max_length=40, compact=True)
-            yield Static(f"shell: {self._shell} --reason …", id="shell", markup=False)
+            yield Static(f"shell: {self._shell}{' --reason …' * self._why}", id="shell", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
-                yield Button(preview.verb, id="go", variant="error", disabled=True, compact=True)
+                asked = self._why or preview.typed_phrase is not None
+                yield Button(preview.verb, id="go", variant="error", disabled=asked, compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#cancel").focus()
@@ -79,6 +85,8 @@ class ConfirmScreen(ModalScreen[str | None]):
 
     @property
     def _reason(self) -> str | None:
+        if not self._why:
+            return ""
         try:
             return checked_reason(self.query_one("#reason", Input).value)
         except Refused:
@@ -100,9 +108,11 @@ class ConfirmScreen(ModalScreen[str | None]):
 
     def on_key(self, event: Key) -> None:
         """Whoever starts typing on Cancel means the reason, also while the focus is still on its way there."""
-        reason = self.query_one("#reason", Input)
-        if self.focused is not self.query_one("#cancel") or not event.is_printable or not event.character:
+        if not self._why or self.focused is not self.query_one("#cancel"):
             return
+        if not event.is_printable or not event.character:
+            return
+        reason = self.query_one("#reason", Input)
         if event.character != " " or reason.value:
             reason.focus()
             reason.insert_text_at_cursor(event.character)

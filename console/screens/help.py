@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 _INTRO = """: goes anywhere (:customers suspended, :key 0x0100607b, or just an id or a pasted key).
-/ narrows what is shown. Every change asks for a reason and goes on record.
+/ narrows what is shown. A change asks for a reason; it goes on record, as does each run of a job.
 """
 _WINDOWS = "Digits are windows of time here: : [ and ctrl+p lead to other screens.\n"
 

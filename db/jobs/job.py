@@ -124,6 +124,7 @@ class Job(ABC):
     title: ClassVar[str]  # what it does, in a sentence
     number: ClassVar[int]  # its advisory lock; never reused
     every_s: ClassVar[int]  # how often it is due
+    lasting: ClassVar[str] = ""  # what of a run cannot be taken back, in a sentence: a screen asks before it
 
     @abstractmethod
     async def run(self, run: Run) -> str:

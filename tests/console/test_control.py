@@ -74,6 +74,14 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         await deck.press("v")
         await deck.sees("opens with key k1 and is what was published: 4 customers, 4 keys")
         await deck.press("ctrl+g")
+        await deck.sees("Run generate-ma-vault", "the gateways serve by it", "shell: opsdeck jobs run generate-ma")
+        assert "Why?" not in deck.text
+        await deck.press("enter")  # on Cancel
+        await deck.sees("It was not run.")
+        assert query(vault.dsn, "SELECT count(*) FROM console.vault_version") == [(2,)]
+        await deck.press("ctrl+g")
+        await deck.sees("Cancel")
+        await deck.press("tab", "enter")
         await deck.sees("000000003-")
         await deck.press("home", "space", "down", "down", "space", "enter")
         await deck.sees("2 keys removed", "0x0000000b", "0x0000000c")

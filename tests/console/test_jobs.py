@@ -96,7 +96,9 @@ async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(bu
         await deck.sees_no("rolled")
         await deck.press("tab")
         await deck.until(lambda: error in deck.prose, "the whole error")
-        await deck.press("ctrl+r", "ctrl+l")
+        await deck.press("ctrl+r")
+        await deck.sees("Run clean-up", "deleted for good")
+        await deck.press("x", "tab", "enter", "ctrl+l")
         await deck.sees("clean-up: succeeded")
 
 
@@ -109,6 +111,8 @@ async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> N
             while "› clean-up" not in deck.text:
                 await deck.press("down")
             await deck.press("ctrl+r")
+            await deck.sees("Cancel")
+            await deck.press("tab", "enter")
             await deck.sees("running")
             await deck.press("q")
             await deck.sees("clean-up runs here", "Once more to leave")

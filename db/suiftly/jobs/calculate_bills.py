@@ -45,6 +45,7 @@ class CalculateBills(PricedJob):
     title: ClassVar[str] = "Bill: closed usage and monthly fees become pending charges"
     number: ClassVar[int] = 13
     every_s: ClassVar[int] = 3600
+    lasting: ClassVar[str] = "A bill that was made is never changed; what comes later goes on the next one."
 
     async def run(self, run: Run) -> str:
         async with run.step() as connection:

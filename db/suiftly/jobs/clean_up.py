@@ -16,6 +16,7 @@ class CleanUp(Job):
     title: ClassVar[str] = "Delete expired login challenges and sessions"
     number: ClassVar[int] = 17
     every_s: ClassVar[int] = 3600
+    lasting: ClassVar[str] = "What has expired is deleted for good."
 
     async def run(self, run: Run) -> str:
         run.begin("rows")

@@ -16,6 +16,7 @@ class GenerateVault(Job):
     """
 
     vault: ClassVar[str]
+    lasting: ClassVar[str] = "A version that is published stays, and the gateways serve by it within seconds."
 
     def __init__(
         self,

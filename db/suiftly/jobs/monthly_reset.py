@@ -51,6 +51,7 @@ class MonthlyReset(PricedJob):
     title: ClassVar[str] = "Begin the month: spending starts at zero, services the limit had suspended come back"
     number: ClassVar[int] = 14
     every_s: ClassVar[int] = 900
+    lasting: ClassVar[str] = "What was spent before counts no more; what the limit had suspended is served again."
 
     async def run(self, run: Run) -> str:
         days = {"days": self.prices.limit_period_days}
