@@ -31,6 +31,7 @@ from db.suiftly.gateways import Gateways
 from db.suiftly.health import Check, State, chain_check, health
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, priced
+from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
 from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.key_format import DecodedKey, decode
@@ -194,6 +195,8 @@ class Source:
         job = priced(job, self.prices)
         if isinstance(job, GenerateVault):
             job = job.placed(await self.vaults.place(), self.prices)
+        if isinstance(job, CleanUp):
+            job = CleanUp(await self.vaults.place())
         if isinstance(job, SyncChain):
             job = SyncChain(self.chain)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from db.database import Database
+from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.pricing import load_prices
 from db.suiftly.vault.content import read_content, refuse_revoked
 from db.suiftly.vault.errors import RevokedInside
@@ -262,3 +263,34 @@ async def test_a_directory_that_is_not_there_is_one_sentence(vault: Press) -> No
     refused = await vault.generate()
     assert refused.outcome == "failed"
     assert f"the vault directory {vault.directory} cannot be read: No such file or directory" in (refused.message or "")
+
+
+async def test_clean_up_keeps_the_newest_files_and_those_in_use(vault: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("db.suiftly.vault.old_files.KEPT", 2)
+    for change in (allow, revoke, allow, revoke, allow, revoke):
+        change(vault.dsn, 12)
+        await vault.published()
+    run(vault.dsn, "INSERT INTO console.gateway_vault VALUES ('r1-s03', 'ma', 2, now() - interval '9 days', NULL)")
+    foreign = vault.directory / "ma-000000001-0123456789abcdef.enc"
+    foreign.write_bytes(b"of somebody else")
+    before = vault.files()
+    said: list[str] = []
+    dry = await vault.source.run_job(CleanUp(), dry_run=True, explain=said.append)
+    assert (dry.counts["vault_files"], vault.files()) == (3, before)
+    assert [f"-{seq:09d}-" in line for seq, line in zip((1, 3, 4), said, strict=True)] == [True] * 3
+    done = await vault.source.run_job(CleanUp())
+    assert done.message == "deleted 0 login challenges and 0 sessions, 3 old vault files"
+    assert [int(name[3:12]) for name in vault.files()] == [1, 2, 5, 6]
+    assert foreign.exists()
+    vault.assert_whole()
+    vault.directory.rename(vault.directory.with_name("gone"))
+    assert (await vault.source.run_job(CleanUp())).outcome == "partial"
+
+
+async def test_a_run_that_changes_nothing_is_in_the_history_alone(vault: Press) -> None:
+    await vault.published()
+    assert (await vault.generate()).counts == {"versions": 0}
+    assert (await vault.generate(dry_run=True)).outcome == "succeeded"
+    assert rows(vault.dsn, "SELECT count(*) FROM console.job_run") == [(3,)]
+    actions = rows(vault.dsn, "SELECT action, message LIKE '%dry run%' FROM console.audit ORDER BY seq")
+    assert actions == [("publish-vault", False), ("run-job", False), ("run-job", True)]
