@@ -15,7 +15,7 @@ from db import audit
 from db.audit import Actor, Audit, Entry
 from db.changes import notify
 from db.database import Connection, Database
-from db.errors import DatabaseError, Denied, Refused, Stale, TimedOut, Unavailable, Uncertain
+from db.errors import DatabaseError, Denied, Refused, Stale, Uncertain
 from db.second_person import NeedsSecondPerson, approver, ask, rule_of
 
 
@@ -255,10 +255,13 @@ class _Attempt:
         """Puts a try that changed nothing on record too."""
         try:
             async with self.database.writing() as connection:
-                await audit.write(connection, self.entry(outcome.value, message))
+                written = await audit.write(connection, self.entry(outcome.value, message))
                 await notify(connection, "audit")
         except DatabaseError as error:
             message += f" The try itself could not be put on record: {error}."
+        else:
+            if not written:  # the id is on record: what failed did so behind the commit
+                return await self.read_back()
         return self.receipt(outcome, message)
 
     async def settle(self, cause: Uncertain, wait_s: float) -> Receipt:
@@ -273,7 +276,8 @@ class _Attempt:
             try:
                 async with self.database.writing() as connection:
                     abandoned = await audit.write(connection, self.entry("abandoned", f"{cause}; it did not happen"))
-            except (Unavailable, TimedOut):
+            except DatabaseError:
+                # Whatever it is, it tells nothing of the commit: a server that takes over is read-only at first.
                 if clock() + pause > deadline:
                     message = (
                         f"The connection was lost while committing: the change may have happened. {self.how_to_look}"

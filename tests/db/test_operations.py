@@ -7,6 +7,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from db.audit import Actor, Audit, AuditSearch
 from db.changes import listen
@@ -181,6 +182,7 @@ class _LosesTheAnswer(Database):
 
     delivered = True
     cut = False
+    loss: type[psycopg.Error] = psycopg.OperationalError
 
     def writing(self, statement_s: float | None = None) -> Any:
         if self.cut:
@@ -190,7 +192,7 @@ class _LosesTheAnswer(Database):
 
     def _writing_once(self, statement_s: float | None) -> Any:
         manager = Database.writing(self, statement_s)
-        delivered = self.delivered
+        delivered, loss = self.delivered, self.loss
 
         class Once:
             async def __aenter__(self) -> Connection:
@@ -201,7 +203,7 @@ class _LosesTheAnswer(Database):
                     if delivered:
                         await commit()
                     await self.connection.close()
-                    raise psycopg.OperationalError("server closed the connection unexpectedly")
+                    raise loss("server closed the connection unexpectedly")
 
                 self.connection.commit = commit_and_lose  # type: ignore[method-assign]
                 return self.connection
@@ -227,22 +229,49 @@ async def test_a_commit_without_an_answer_is_settled_by_operation_id(dsn: str, k
         assert "did not happen" in receipt.message
 
 
-async def test_an_unreachable_database_leaves_the_commit_uncertain_and_says_how_to_look(dsn: str, keys: str) -> None:
-    nowhere = Database("postgresql://nobody@/none?host=/nowhere", limits=Limits(connect_s=0.3))
-    await nowhere.open()
+class _FailsOver(_LosesTheAnswer):
+    """After the answer was lost, so many connections reach another server."""
 
-    class Gone(_LosesTheAnswer):
-        def writing(self, statement_s: float | None = None) -> Any:
-            return nowhere.writing() if self.cut else super().writing(statement_s)
+    elsewhere: Database
+    tries = 1000
 
-    database = Gone(dsn, limits=Limits(connect_s=0.3))
-    await database.open()
+    def writing(self, statement_s: float | None = None) -> Any:
+        if self.cut and self.tries:
+            self.tries -= 1
+            return self.elsewhere.writing()
+        return super().writing(statement_s)
+
+
+@pytest.mark.parametrize(("other", "tries"), [("nowhere", 1000), ("in recovery", 1000), ("in recovery", 1)])
+async def test_a_commit_is_uncertain_until_a_server_that_writes_can_tell(
+    dsn: str, keys: str, other: str, tries: int
+) -> None:
+    recovering = make_conninfo(dsn, options="-c default_transaction_read_only=on")  # as a standby answers
+    nowhere = "postgresql://nobody@/none?host=/nowhere"
+    elsewhere = Database(nowhere if other == "nowhere" else recovering, limits=Limits(connect_s=0.3))
+    database = _FailsOver(dsn, limits=Limits(connect_s=0.3))
+    database.elsewhere, database.tries = elsewhere, tries
+    for one in (elsewhere, database):
+        await one.open()
     receipt = await perform(database, RevokeKeys((42,)), actor=ANN, reason=REASON, settle_s=0.5)
-    await database.close()
-    await nowhere.close()
+    for one in (elsewhere, database):
+        await one.close()
+    assert not states(keys)[42]
+    if tries == 1:
+        assert receipt.outcome is Outcome.DONE
+        return
     assert receipt.outcome is Outcome.UNCERTAIN
     assert "may have happened" in receipt.message
     assert f"--operation {receipt.operation_id}" in receipt.message
+
+
+async def test_what_fails_behind_the_commit_is_done_all_the_same(dsn: str, keys: str) -> None:
+    database = _LosesTheAnswer(dsn)
+    database.loss = psycopg.InterfaceError
+    await database.open()
+    receipt = await perform(database, RevokeKeys((42,)), actor=ANN, reason=REASON)
+    await database.close()
+    assert (receipt.outcome, states(keys)[42]) == (Outcome.DONE, False)
 
 
 async def test_a_change_wakes_the_listeners_of_its_topic(database: Database, keys: str) -> None:
