@@ -91,7 +91,7 @@ _UNCOMPRESSED: LiteralString = """
 _END: LiteralString = """
     WITH flag AS (
         SELECT f.until FROM system_control c JOIN console.control_flag f ON f.name = 'maintenance_mode'
-        WHERE c.id = 1 AND c.maintenance_mode AND f.until <= now() FOR UPDATE OF c
+        WHERE c.id = 1 AND c.maintenance_mode AND f.until <= now() FOR UPDATE OF c, f
     ), ended AS (
         UPDATE system_control SET maintenance_mode = false, updated_at = now() FROM flag WHERE id = 1 RETURNING 1
     ), told AS (

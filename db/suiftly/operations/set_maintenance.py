@@ -60,7 +60,7 @@ class SetMaintenance(Operation):
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
-        on, until, version, now = await self._read(connection, _SELECT + " FOR UPDATE OF c")
+        on, until, version, now = await self._read(connection, _SELECT + " FOR UPDATE OF c, f")
         if self.version is not None and version != self.version:
             raise Stale(f"maintenance_mode was changed since it was shown: {await _by_whom(connection, on, until)}")
         await connection.execute(

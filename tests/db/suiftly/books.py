@@ -1,5 +1,6 @@
 """Customers with services, keys and usage by hand, for tests that add up their bills."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -95,6 +96,14 @@ def add_usage(dsn: str, customer: int, service: str, hour: datetime, requests: i
            DO UPDATE SET request_count = u.request_count + excluded.request_count""",
         customer, service, hour, hour, requests, size,
     )  # fmt: skip
+
+
+async def until_blocked(dsn: str, task: asyncio.Task[Any]) -> None:
+    """Somebody waits for a lock: the task has come that far."""
+    waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while not await asyncio.to_thread(rows, dsn, waits):
+        assert not task.done(), task.result()
+        await asyncio.sleep(0.02)
 
 
 async def calculate(

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from db.suiftly.control import Control, ControlField
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.operations.set_maintenance import LONGEST, SetMaintenance
 from tests.db.seed import add_request
+from tests.db.suiftly.books import until_blocked
 
 ANN, BOB = Actor("ann", None), Actor("bob", None)
 HOUR = timedelta(hours=1)
@@ -74,6 +76,26 @@ async def test_a_maintenance_ends_at_its_time_once_whoever_comes_by(database: Da
     told = await field(database, "maintenance_mode")
     assert told.entry is not None
     assert (told.entry.action, told.entry.os_user, told.value) == ("end-maintenance", "bob", "off")
+
+
+async def test_what_was_just_extended_is_neither_overwritten_nor_ended(database: Database, dsn: str) -> None:
+    """Both that wait for the lock of who extends it see the new end, not the one from before they waited."""
+    source = Source(database, BOB)
+    for late in ("perform", "end"):
+        await source.perform(SetMaintenance(on=True, lasts=HOUR), "moving house")
+        pass_time(dsn)
+        shorter = await seen_by(source, SetMaintenance(on=True, lasts=HOUR / 2))
+        async with database.writing() as connection:
+            await SetMaintenance(on=True, lasts=5 * HOUR).apply(connection, ANN, "it takes longer")
+            other: asyncio.Task[Any] = asyncio.create_task(
+                source.perform(shorter, "all but done") if late == "perform" else Control(database).end_expired(BOB)
+            )
+            await until_blocked(dsn, other)
+        came = await other
+        assert came is None or came.outcome is Outcome.STALE, came
+        now = await Control(database).read()
+        assert now.maintenance_until is not None
+        assert now.maintenance_until - now.now > 4 * HOUR
 
 
 async def test_a_run_of_any_job_ends_it_and_a_dry_run_does_not(database: Database, dsn: str) -> None:
