@@ -16,6 +16,7 @@ from db.suiftly.money import in_dollars
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
 from db.suiftly.operations.of_customer import OfCustomer
 from db.suiftly.pricing import PriceBook, Tier
+from db.suiftly.spending import FEE_AT_STAKE
 
 TIERS = ("starter", "pro", "enterprise")
 """As the database knows them; which of them can be had is for the price book to say."""
@@ -25,14 +26,18 @@ _LOCKS: tuple[LiteralString, ...] = (
     "SELECT FROM customers WHERE customer_id = %(customer)s FOR SHARE",
     "SELECT FROM service_instances WHERE customer_id = %(customer)s AND service_type = %(service)s FOR UPDATE",
 )
-_SELECT: LiteralString = """
-    SELECT c.status, s.tier, s.is_enabled,
+_SELECT: LiteralString = (
+    "SELECT c.status, i.tier, i.is_enabled, i.config ->> 'suspended_for' AS suspended_for, "
+    + FEE_AT_STAKE
+    + """ AS fee_at_stake,
            (SELECT count(*) FROM api_keys k
-            WHERE k.customer_id = c.customer_id AND k.service_type = s.service_type AND k.is_active) AS live_keys
-    FROM customers c LEFT JOIN service_instances s
-         ON s.customer_id = c.customer_id AND s.service_type = %(service)s
-    WHERE c.customer_id = %(customer)s
-"""
+            WHERE k.customer_id = c.customer_id AND k.service_type = i.service_type AND k.is_active) AS live_keys
+    FROM customers c LEFT JOIN service_instances i
+         ON i.customer_id = c.customer_id AND i.service_type = %(service)s
+    WHERE c.customer_id = %(customer)s"""
+)
+_STAYS_OFF = "It is off already; it will not come back by itself when the next period of the limit begins."
+_FEE_LOST = "The month before is not closed yet: enabled now, its fee is lost. Let calculate-bills close it first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +45,24 @@ class _Standing:
     status: str  # of the customer
     tier: str | None  # None: the customer does not have the service
     is_enabled: bool | None
+    suspended_for: str | None  # "limit" until the next period, then "billing" until the month is closed: it comes back
+    fee_at_stake: bool
     live_keys: int
 
     @property
     def version(self) -> str:
         # Not the xmin of the customer: billing writes that row all the time, and nothing shown here depends on it.
-        return f"{self.status} {self.tier} {self.is_enabled}"
+        return f"{self.status} {self.tier} {self.state}"
 
     @property
     def words(self) -> str:
-        return f"{self.tier}, {'enabled' if self.is_enabled else 'disabled'}"
+        return f"{self.tier}, {self.state}"
+
+    @property
+    def state(self) -> str:
+        if self.is_enabled:
+            return "enabled"
+        return f"suspended ({self.suspended_for})" if self.suspended_for else "disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +133,8 @@ class _Switch(_ChangeService):
         return f"opsdeck customers {self.verb.lower()} {self.customer_id} {self.service}"
 
     def refusal(self, found: _Standing) -> str | None:
-        if found.is_enabled == self.on:
-            return f"{self.service} of customer {self.customer_id} is {self._word(self.on)} already"
+        if found.state == self._word(self.on):
+            return f"{self.service} of customer {self.customer_id} is {found.state} already"
         if self.on and found.status != "active":
             return f"customer {self.customer_id} is {found.status}; resume it before you enable a service"
         return None
@@ -131,25 +144,29 @@ class _Switch(_ChangeService):
         return Preview(
             title=f"{self.verb} {self.service} of customer {self.customer_id}",
             verb=self.verb,
-            changes=(f"{self.service} ({found.tier}): {self._word(not self.on)} → {self._word(self.on)}",),
+            changes=(f"{self.service} ({found.tier}): {found.state} → {self._word(self.on)}",),
             consequences=(
                 f"{found.live_keys} live {self.service} key(s) are affected; none of them is revoked.",
-                *self.consequences,
+                *(self.consequences if found.is_enabled != self.on else (_STAYS_OFF,)),
+                *((_FEE_LOST,) if self.on and found.fee_at_stake else ()),
                 TELL_GATEWAYS,
             ),
             version=found.version,
-            typed_phrase=None if self.on else str(self.customer_id),
+            typed_phrase=str(self.customer_id) if found.is_enabled else None,
         )
 
     async def change(self, connection: Connection, found: _Standing) -> Change:
         await connection.execute(
             """UPDATE service_instances
                SET is_enabled = %(on)s, enabled_at = CASE WHEN %(on)s THEN now() ELSE enabled_at END,
-                   disabled_at = CASE WHEN %(on)s THEN disabled_at ELSE now() END
+                   disabled_at = CASE WHEN is_enabled THEN now() ELSE disabled_at END,
+                   config = CASE WHEN config ? 'suspended_for' THEN config - 'suspended_for' ELSE config END
                WHERE customer_id = %(customer)s AND service_type = %(service)s""",
             {"on": self.on, "customer": self.customer_id, "service": self.service.value},
         )
         message = f"{self.service} of customer {self.customer_id} is {self._word(self.on)} now"
+        if found.is_enabled == self.on:
+            return self.changed("suspended_for", found.suspended_for, None, message)
         return self.changed("is_enabled", not self.on, self.on, message)
 
     @staticmethod
@@ -209,8 +226,8 @@ class ChangeTier(_ChangeService):
                 f"monthly fee: {_fee(before)} → {_fee(after)}",
             ),
             consequences=(
-                f"{found.live_keys} live {self.service} key(s) get the new rates; the service is "
-                f"{'enabled' if found.is_enabled else 'disabled'} and stays so.",
+                f"{found.live_keys} live {self.service} key(s) get the new rates; the service is {found.state} and "
+                "stays so.",
                 "The whole month is charged by the tier that it ends with.",
                 TELL_GATEWAYS,
             ),

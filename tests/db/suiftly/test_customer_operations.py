@@ -22,11 +22,12 @@ from db.source import (
     Rule,
     SetMonthlyLimit,
     Source,
+    SuspendCustomer,
     load_prices,
     parse_limit,
 )
 from tests.db.seed import add_customer, add_key
-from tests.db.suiftly.books import execute, rows
+from tests.db.suiftly.books import execute, rows, until_blocked
 
 BOOK = load_prices()
 SEAL = KeyService.SEAL
@@ -125,10 +126,7 @@ async def test_a_customer_is_not_closed_beside_a_key_that_just_came(ann: Source,
         await other.execute("SELECT FROM customers WHERE customer_id = 8 FOR KEY SHARE")
         execute(dsn, "UPDATE service_instances SET is_enabled = false WHERE customer_id = 8")
         closing = asyncio.create_task(do(ann, CloseCustomer(8)))
-        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        while not await asyncio.to_thread(rows, dsn, waits):
-            assert not closing.done(), closing.result()
-            await asyncio.sleep(0.02)
+        await until_blocked(dsn, closing)
         await other.execute(
             """INSERT INTO api_keys (api_key_id, api_key_fp, api_key_hash, customer_id, service_type)
                VALUES ('new', 80, repeat('8', 64), 8, 'seal')"""
@@ -136,6 +134,15 @@ async def test_a_customer_is_not_closed_beside_a_key_that_just_came(ann: Source,
         await other.commit()
     receipt = await closing
     assert (receipt.outcome, "1 live key(s)" in receipt.message) == (Outcome.REFUSED, True), receipt
+
+
+async def test_a_customer_is_suspended_while_its_usage_is_being_counted(ann: Source) -> None:
+    async with ann.database.writing() as metering:
+        await metering.execute(
+            """INSERT INTO usage_records (customer_id, service_type, window_start, window_end, request_count)
+               VALUES (7, 'seal', '2026-06-01 00:00+00', '2026-06-01 01:00+00', 1)"""
+        )
+        await done(ann, SuspendCustomer(7))
 
 
 async def test_closing_can_take_a_second_person(ann: Source, bob: Source, dsn: str) -> None:
@@ -178,6 +185,27 @@ async def test_a_service_is_switched_and_moved_to_another_tier(ann: Source, dsn:
     assert trail == [
         {"before": {"customer:7": {"seal_tier": "pro"}}, "after": {"customer:7": {"seal_tier": "starter"}}}
     ]
+
+
+async def test_what_an_operator_switched_no_limit_switches_back(ann: Source, dsn: str) -> None:
+    """The mark of what comes back by itself goes with each switch, and can be taken from what is off already."""
+    state = "SELECT is_enabled, config, disabled_at::date::text AS off FROM service_instances WHERE customer_id = 7"
+    suspend = """UPDATE service_instances SET is_enabled = false, disabled_at = '2026-06-01+00',
+                        enabled_at = '2026-05-01+00', config = '{"burst": true, "suspended_for": "limit"}'
+                 WHERE customer_id = 7"""
+    execute(dsn, suspend)
+    enabled = await ann.preview(EnableService(7, SEAL))
+    assert enabled.changes == ("seal (pro): suspended (limit) → enabled",)
+    told = await done(ann, DisableService(7, SEAL))
+    assert told[0] == "seal (pro): suspended (limit) → disabled"
+    assert "will not come back by itself" in told[2]
+    assert rows(dsn, state) == [{"is_enabled": False, "config": {"burst": True}, "off": "2026-06-01"}]
+    stale = await do(ann, EnableService(7, SEAL, version=enabled.version))
+    assert (stale.outcome, "it is pro, disabled now" in stale.message) == (Outcome.STALE, True), stale
+    execute(dsn, suspend)
+    execute(dsn, "UPDATE console.billing SET fees_from = '2026-05-01'")
+    assert any("its fee is lost" in line for line in await done(ann, EnableService(7, SEAL)))
+    assert rows(dsn, state)[0]["config"] == {"burst": True}
 
 
 async def test_the_limit_is_set_within_the_price_book(ann: Source, dsn: str) -> None:
