@@ -13,6 +13,7 @@ from db.errors import DatabaseError
 from db.source import Job, Preview, Source
 
 _GROUP = "jobs"
+_AT_ONCE = 2  # a job takes three of the console's five writing connections at times, and a change must find one
 _TWICE_S = 8.0  # two wishes to leave within this are meant
 
 Confirm = Callable[[Preview, str], Screen[str | None]]
@@ -27,6 +28,7 @@ class JobStarter:
         self._confirm = confirm
         self._changed = changed
         self._told_at = -_TWICE_S
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def leave(self) -> bool:
         """Ends what runs in this console, on record, once that was asked for twice; False for the first time."""
@@ -43,7 +45,7 @@ class JobStarter:
         return True
 
     def start(self, job: Job, *, dry_run: bool) -> None:
-        """Runs it now, unless someone else does; asks first where what it does cannot be taken back."""
+        """Runs it, unless someone else does; asks first where what it does cannot be taken back."""
         if job.lasting and not dry_run:
             self._app.run_worker(self._ask(job), group="asking about jobs", exclusive=False)
         else:
@@ -61,11 +63,15 @@ class JobStarter:
             self._begin(job, dry_run=False)
 
     def _begin(self, job: Job, *, dry_run: bool) -> None:
+        if self._free.locked():
+            text = f"{_AT_ONCE} jobs run here; it begins when one of them has ended."
+            self._app.notify(text, title=job.name, timeout=8, markup=False)
         self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=_GROUP, exclusive=False)
 
     async def _run(self, job: Job, *, dry_run: bool) -> None:
         try:
-            run = await self._source.run_job(job, dry_run=dry_run)
+            async with self._free:
+                run = await self._source.run_job(job, dry_run=dry_run)
         except DatabaseError as error:
             self._say_failure(job, error)
             return

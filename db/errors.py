@@ -91,7 +91,7 @@ def _unreached(error: psycopg.OperationalError) -> Unavailable:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turns the driver's exceptions into ours. The driver's text is kept where it holds no data of the row."""
+    """Turns the driver's exceptions into ours, with the first line of its message: DETAIL has the data of rows."""
     try:
         yield
     except PoolTimeout as error:

@@ -110,6 +110,16 @@ async def _foreign_tables(connection: Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
+async def _alone(connection: Connection) -> None:
+    """Waits for the end of another migration, however long: then there may be nothing left to do."""
+    limits = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+    before = await (await connection.execute(limits)).fetchone()
+    setting = "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
+    await connection.execute(setting, ("0", "0"))
+    await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
+    await connection.execute(setting, before)
+
+
 async def migrate(database: Database) -> tuple[str, ...]:
     """Applies what is missing and returns the names applied, empty when nothing was. Then the roles get their rights.
 
@@ -117,8 +127,7 @@ async def migrate(database: Database) -> tuple[str, ...]:
     edited after it was applied or the database is newer than this program.
     """
     async with database.writing() as connection:
-        # Two starts at once: the second waits here and then finds nothing left to do.
-        await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
+        await _alone(connection)
         if not await _record(connection) and (foreign := await _foreign_tables(connection)):
             raise Refused(
                 f"public.{foreign[0]} exists and was not made by opsdeck; nothing was changed. "
@@ -130,7 +139,7 @@ async def migrate(database: Database) -> tuple[str, ...]:
     while (name := await _apply_next(database)) is not None:
         applied.append(name)
     async with database.writing(statement_s=60) as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
+        await _alone(connection)
         await connection.execute(files("db").joinpath("migrations", "grants.sql").read_bytes())
     return tuple(applied)
 
@@ -161,7 +170,7 @@ async def missing_roles(database: Database) -> tuple[str, ...]:
 
 async def _apply_next(database: Database) -> str | None:
     async with database.writing(statement_s=600) as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_CLASS, _MIGRATE_LOCK))
+        await _alone(connection)
         state = _compare(await _record(connection), known_migrations())
         if state.edited or state.unknown:
             raise SchemaMismatch(state.sentence)

@@ -30,7 +30,7 @@ class OpenItem:
 class Draft:
     """What one run makes of a customer's open items: a bill, or what keeps it from being one.
 
-    `begin` is where the next one begins. `left_units` is what is old enough but stays open because of the limit.
+    The next one begins at `end`. `left_units` is what is old enough but stays open because of the limit.
     """
 
     begin: datetime

@@ -118,17 +118,19 @@ class Reconciliation:
             yield await self.check(hour, rule=rule, customer=customer)
             hour += _HOUR
 
-    async def check(self, hour: datetime, *, rule: str, customer: int | None = None) -> CheckedHour:
-        """Holds the usage of one UTC hour against the log's rows before the cursor."""
+    async def check(
+        self, hour: datetime, *, rule: str, customer: int | None = None, statement_s: float = _HOUR_S
+    ) -> CheckedHour:
+        """Holds the usage of one UTC hour against the log's rows before the cursor. Raises TimedOut."""
         parameters = {"hour": hour, "customer": customer}
-        async with self._database.reading(_HOUR_S, one_snapshot=True) as connection:
+        async with self._database.reading(statement_s, one_snapshot=True) as connection:
             cursor = connection.cursor(row_factory=class_row(Difference))
             await cursor.execute(_compare(rule), parameters)
             differences = tuple(await cursor.fetchall())
             open_ = await (
                 await connection.execute(
                     """SELECT coalesce(sum(request_count), 0)::bigint FROM usage_records
-                       WHERE window_start = %(hour)s AND billing_record_id IS NULL
+                       WHERE window_start = %(hour)s AND billing_record_id IS NULL AND charged_amount IS NULL
                          AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)""",
                     parameters,
                 )

@@ -7,7 +7,7 @@ from time import monotonic
 from db.approvals import Approvals, announced
 from db.audit import Actor, Audit
 from db.database import Database
-from db.errors import Denied, Refused
+from db.errors import DatabaseError, Denied, Refused
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
@@ -202,13 +202,28 @@ class Source:
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 
     async def run_due_jobs(self, *, without: Container[str] = ()) -> list[JobRun]:
-        """Runs every job whose period has passed since it began last, in their order; one that fails stops none."""
+        """Runs every job whose period has passed since it began last, in their order; one that fails stops none.
+
+        Raises what a job with a defect raised, after the others; DatabaseError when an outcome could not be recorded.
+        """
         due = await self.jobs.due({job.name: job.every_s for job in JOBS if job.name not in without})
         if (await self.vaults.place()).directory is None:
             due = [name for name in due if name not in {job.name for job in VAULT_JOBS.values()}]
         if self.chain is None:
             due = [name for name in due if name != SyncChain.name]
-        return [await self.run_job(job) for job in JOBS if job.name in due]
+        runs: list[JobRun] = []
+        defects: list[Exception] = []
+        for job in JOBS:
+            if job.name in due:
+                try:
+                    runs.append(await self.run_job(job))
+                except DatabaseError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a defect of one job must not keep the others from running
+                    defects.append(error)
+        if defects:
+            raise defects[0]
+        return runs
 
     async def publish_access(self, reason: str) -> JobRun:
         """Publishes the MA vault as it has to be now, also when somebody else is publishing it as it was before."""

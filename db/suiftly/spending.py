@@ -95,7 +95,7 @@ _NEAR: LiteralString = """
 _OPEN: LiteralString = """
     SELECT customer_id, service_type, max(window_start), sum(request_count)::bigint,
            coalesce(sum(bytes_transferred), 0)::bigint
-    FROM usage_records WHERE customer_id = ANY(%(customers)s) AND billing_record_id IS NULL
+    FROM usage_records WHERE customer_id = ANY(%(customers)s) AND billing_record_id IS NULL AND charged_amount IS NULL
     GROUP BY customer_id, service_type, width_bucket(window_start, %(dates)s::timestamptz[])
 """
 

@@ -120,3 +120,17 @@ async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> N
             await deck.press("q")
             await deck.until(lambda: not deck.app.is_running, "it left")
     assert query(business, "SELECT outcome FROM console.job_run") == [("cancelled",)]
+
+
+async def test_a_third_job_waits_so_that_a_change_still_finds_a_connection(business: str) -> None:
+    async with console(business) as deck:
+        await deck.say(":", "jobs")
+        with psycopg.connect(business) as other:
+            other.execute("LOCK TABLE console.capture_state IN ACCESS EXCLUSIVE MODE")
+            for job in ("aggregate-usage", "roll-up-traffic", "maintain-partitions"):
+                await deck.say(":", f"jobs {job}")
+                while f"› {job}" not in deck.text:
+                    await deck.press("down")
+                await deck.press("ctrl+r")
+            await deck.sees("2 jobs run here; it begins when one of them has ended.")
+        await deck.sees("maintain-partitions: succeeded")

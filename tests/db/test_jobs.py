@@ -12,6 +12,7 @@ from db.errors import Refused
 from db.jobs.history import JobHistory
 from db.jobs.job import Job, Pace, PartlyFailed, Run
 from db.jobs.runner import run_job
+from db.source import JOBS, Source
 from db.suiftly.jobs.clean_up import CleanUp
 
 ANN, BOB = Actor("ann", None), Actor("bob", "198.51.100.7")
@@ -159,6 +160,20 @@ class _LooksAtItsLock(_Slow):
 
 async def test_the_lock_holds_up_neither_vacuum_nor_capture(database: Database) -> None:
     assert (await run_job(database, _LooksAtItsLock(), actor=ANN)).message == "[(None, None)]"
+
+
+async def test_a_job_with_a_defect_keeps_no_other_from_running(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Job, __: Run) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(JOBS[0], "run", broken.__get__(JOBS[0]))
+    with pytest.raises(ZeroDivisionError):
+        await Source(database).run_due_jobs()
+    runs = {run.job: run for run in await JobHistory(database).page()}
+    assert (runs[JOBS[0].name].outcome, runs[JOBS[0].name].message) == ("failed", "a defect: ZeroDivisionError")
+    assert runs["clean-up"].outcome == "succeeded"
 
 
 async def test_losing_the_lock_ends_the_run(database: Database, dsn: str) -> None:

@@ -3,9 +3,9 @@ import asyncio
 import psycopg
 import pytest
 
-from db.database import Database
+from db.database import Database, Limits
 from db.errors import Refused, SchemaMismatch
-from db.migrate import known_migrations, migrate, schema_state
+from db.migrate import ADVISORY_CLASS, known_migrations, migrate, schema_state
 
 TABLES = {
     "customers", "service_instances", "api_keys", "seal_keys", "usage_records", "billing_records", "ledger_entries",
@@ -42,6 +42,18 @@ async def test_two_starts_at_once_migrate_once(empty_dsn: str) -> None:
     for database in databases:
         await database.close()
     assert sorted(name for names in results for name in names) == [m.name for m in known_migrations()]
+
+
+async def test_a_start_beside_a_long_migration_waits_for_its_end(empty_dsn: str) -> None:
+    database = Database(empty_dsn, limits=Limits(lock_s=0.1, statement_s=0.1))
+    await database.open()
+    with psycopg.connect(empty_dsn, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s, 1)", (ADVISORY_CLASS,))
+        waiting = asyncio.create_task(migrate(database))
+        await asyncio.wait([waiting], timeout=0.5)
+        assert not waiting.done()
+    assert len(await waiting) == len(known_migrations())
+    await database.close()
 
 
 async def test_tables_of_another_program_are_not_touched(empty_dsn: str) -> None:

@@ -53,7 +53,8 @@ def step_query(billable: str) -> LiteralString:
                 (customer_id, service_type, window_start, window_end, request_count, bytes_transferred)
             SELECT customer_id, service, hour, hour + interval '1 hour', requests, bytes
             FROM counted WHERE known AND (requests > 0 OR bytes > 0) ORDER BY 1, 2, 3
-            ON CONFLICT (customer_id, service_type, window_start) WHERE billing_record_id IS NULL
+            ON CONFLICT (customer_id, service_type, window_start)
+                WHERE billing_record_id IS NULL AND charged_amount IS NULL
             DO UPDATE SET request_count = u.request_count + excluded.request_count,
                           bytes_transferred = coalesce(u.bytes_transferred, 0) + excluded.bytes_transferred
             RETURNING 1
@@ -80,11 +81,12 @@ def _recount_query(billable: str) -> LiteralString:
     return (
         head + """, metered AS (
             SELECT customer_id, service_type AS service,
-                   coalesce(sum(request_count) FILTER (WHERE billing_record_id IS NOT NULL), 0)::bigint AS billed,
-                   coalesce(sum(bytes_transferred) FILTER (WHERE billing_record_id IS NOT NULL), 0)::bigint
-                       AS billed_bytes,
+                   coalesce(sum(request_count) FILTER (WHERE closed), 0)::bigint AS billed,
+                   coalesce(sum(bytes_transferred) FILTER (WHERE closed), 0)::bigint AS billed_bytes,
                    sum(request_count)::bigint AS requests
-            FROM usage_records WHERE window_start = %(hour)s GROUP BY 1, 2
+            FROM (SELECT *, billing_record_id IS NOT NULL OR charged_amount IS NOT NULL AS closed
+                  FROM usage_records) u
+            WHERE window_start = %(hour)s GROUP BY 1, 2
         ), proven AS (
             SELECT customer_id, service, hour, greatest(c.requests - coalesce(m.billed, 0), 0) AS requests,
                    greatest(c.bytes - coalesce(m.billed_bytes, 0), 0) AS bytes,
@@ -95,7 +97,8 @@ def _recount_query(billable: str) -> LiteralString:
                 (customer_id, service_type, window_start, window_end, request_count, bytes_transferred)
             SELECT customer_id, service, hour, hour + interval '1 hour', requests, bytes
             FROM proven WHERE requests > 0 OR bytes > 0 ORDER BY 1, 2, 3
-            ON CONFLICT (customer_id, service_type, window_start) WHERE billing_record_id IS NULL
+            ON CONFLICT (customer_id, service_type, window_start)
+                WHERE billing_record_id IS NULL AND charged_amount IS NULL
             DO UPDATE SET request_count = greatest(u.request_count, excluded.request_count),
                           bytes_transferred = greatest(u.bytes_transferred, excluded.bytes_transferred)
             WHERE u.request_count < excluded.request_count

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, ClassVar, LiteralString
 
 from db.database import Connection
-from db.errors import Refused
+from db.errors import Refused, TimedOut
 from db.jobs.job import Job, Run
 from db.suiftly.jobs.rebaseline import rebaseline
 from db.suiftly.metering import no_cursor
@@ -63,7 +63,7 @@ _NEWS: LiteralString = """
            EXISTS (SELECT FROM haproxy_raw_logs WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(%(since)s::pg_snapshot)))),
            pg_current_snapshot()::text, statement_timestamp()
 """
-# Asked once in a backlog. Of what was open when the cursor was moved it knows nothing.
+# Asked once in a backlog, for the time left. Of what was open when the cursor was moved it knows nothing.
 _WAITING: LiteralString = """
     SELECT count(*) FROM haproxy_raw_logs
     WHERE xid >= (SELECT pg_snapshot_xmax(snap) FROM console.capture_state WHERE name = %(cursor)s)
@@ -169,6 +169,7 @@ class LogConsumer(Job):
 
     cursor: ClassVar[str]  # its row in console.capture_state
     chunk_rows: ClassVar[int] = CHUNK_ROWS
+    look_s: ClassVar[float] = 2.0  # a day of a busy log is more than can be counted for the sake of a figure
 
     def __init__(self, *, rebaseline: bool = False) -> None:
         self._rebaseline = rebaseline
@@ -194,14 +195,16 @@ class LogConsumer(Job):
     async def run(self, run: Run) -> str:
         if self._rebaseline:
             return await rebaseline(run, self.cursor, self.recount)
-        stage = run.begin("rows")
+        stage, first = run.begin("rows"), True
         while True:
             async with run.step() as connection:
                 counted = await take_step(connection, self, chunk_rows=self.chunk_rows)
                 if counted.last:
                     await self.after_last(connection)
-            if stage.total is None and not (counted.last or run.dry_run):
-                stage.total = counted.rows + await self._waiting(run)
+            if first and not (counted.last or run.dry_run):
+                waiting = await self._waiting(run)
+                stage.total = None if waiting is None else counted.rows + waiting
+            first = False
             await run.report("counting", done=counted.rows, rows=counted.rows, **counted.counts)
             sentence = self.sentence(run.counts, dry_run=run.dry_run)
             if counted.last:
@@ -209,8 +212,11 @@ class LogConsumer(Job):
             if run.dry_run:
                 return f"{sentence}; more rows wait behind these"
 
-    async def _waiting(self, run: Run) -> int:
-        """How many rows were behind the cursor a moment ago; more may come while these are counted."""
-        async with run.step() as connection:
-            row = await (await connection.execute(_WAITING, {"cursor": self.cursor})).fetchone()
+    async def _waiting(self, run: Run) -> int | None:
+        """How many rows were behind the cursor a moment ago; None where it takes too long to tell."""
+        try:
+            async with run.database.reading(self.look_s) as connection:
+                row = await (await connection.execute(_WAITING, {"cursor": self.cursor})).fetchone()
+        except TimedOut:
+            return None
         return int(row[0]) if row else 0

@@ -39,7 +39,7 @@ class Folder:
         """Removes what a run that was killed left behind half written; how many there were."""
         left = list(self.path.glob(f".{vault}-*.enc.part"))
         for part in left:
-            part.unlink(missing_ok=True)
+            remove(part)
         return len(left)
 
     def write(self, name: str, data: bytes) -> Path:
@@ -69,6 +69,14 @@ class Folder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """A file that may have gone already. Raises VaultError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise VaultError(f"{path} cannot be removed: {error.strerror}; check the rights of its directory") from error
 
 
 def read_file(path: Path) -> bytes:

@@ -29,7 +29,7 @@ from db.suiftly.vault.content import Content, Customers, read_content, refuse_re
 from db.suiftly.vault.diff import Change, VaultDiff, differences
 from db.suiftly.vault.errors import Damaged, RevokedInside, Unreadable, VaultError
 from db.suiftly.vault.file_format import Header, open_file, seal
-from db.suiftly.vault.folder import read_file
+from db.suiftly.vault.folder import read_file, remove
 from db.suiftly.vault.keyring import Keyring
 from db.suiftly.vault.place import VaultPlace
 from db.suiftly.vault.versions import Opened, VaultFile, current_version, open_path
@@ -260,5 +260,5 @@ def _read_back(path: Path, header: Header, text: bytes, keys: Keyring) -> None:
         why = "opens to something else"
     except VaultError as error:
         why = str(error)
-    path.unlink(missing_ok=True)
+    remove(path)
     raise VaultError(f"{path} was removed: read back after writing it {why}; check the disk, the version before stays")

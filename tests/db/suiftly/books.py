@@ -92,7 +92,8 @@ def add_usage(dsn: str, customer: int, service: str, hour: datetime, requests: i
         """INSERT INTO usage_records AS u (customer_id, service_type, window_start, window_end, request_count,
                                            bytes_transferred)
            VALUES (%s, %s, %s, %s::timestamptz + interval '1 hour', %s, %s)
-           ON CONFLICT (customer_id, service_type, window_start) WHERE billing_record_id IS NULL
+           ON CONFLICT (customer_id, service_type, window_start)
+               WHERE billing_record_id IS NULL AND charged_amount IS NULL
            DO UPDATE SET request_count = u.request_count + excluded.request_count""",
         customer, service, hour, hour, requests, size,
     )  # fmt: skip

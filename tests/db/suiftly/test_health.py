@@ -229,6 +229,15 @@ async def test_usage_that_is_not_what_the_log_says_is_bad(dsn: str, database: Da
     assert "1 usage records differ" in check.sentence
 
 
+async def test_an_hour_too_long_to_be_compared_is_said_and_costs_no_more_than_its_time(
+    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.suiftly.health.RECONCILE_S", 0.001)
+    check = await look(dsn, "reconcile")
+    assert check.state is State.WARN
+    assert "`opsdeck usage reconcile` checks it" in check.sentence
+
+
 async def test_a_late_cursor_stands_in_the_attention_list(dsn: str, database: Database) -> None:
     change(dsn, "UPDATE console.capture_state SET caught_up_at = now() - interval '13 hours' WHERE name = 'traffic'")
     [line] = (await Traffic(database).overview()).attention

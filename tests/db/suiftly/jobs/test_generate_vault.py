@@ -258,6 +258,14 @@ async def test_a_disk_without_room_leaves_the_version_before(vault: Press) -> No
     assert await vault.published() == 2
 
 
+async def test_what_cannot_be_removed_is_one_sentence(vault: Press) -> None:
+    left = vault.directory / ".ma-1-x.enc.part"
+    left.mkdir()
+    refused = await vault.generate()
+    assert refused.outcome == "failed"
+    assert f"{left} cannot be removed: " in (refused.message or "")
+
+
 async def test_a_directory_that_is_not_there_is_one_sentence(vault: Press) -> None:
     vault.directory.rmdir()
     refused = await vault.generate()
