@@ -32,6 +32,7 @@ from db.suiftly.billing import (
     Blocked,
     CheckedBills,
     MonthCount,
+    last_two_months,
     this_month,
 )
 from db.suiftly.billing_search import HINT as BILL_SEARCH_HINT
@@ -305,6 +306,7 @@ __all__ = [
     "is_evm_address",
     "is_public_test_secret",
     "key_metadata_words",
+    "last_two_months",
     "load_prices",
     "looks_like_digest",
     "looks_like_key",

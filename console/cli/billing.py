@@ -1,15 +1,13 @@
-"""opsdeck billing list | show | pay | fail | retry | credit | adopt-prices"""
+"""opsdeck billing list | show | pay | fail | retry | credit | adopt-prices, and what billing_books adds"""
 
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from datetime import date
 
 from console import failures
-from console.cli import change
+from console.cli import billing_books, change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import customer_id, rows_at_most
+from console.cli.values import customer_id, month, rows_at_most
 from console.settings import UsageError
 from console.words import dollars
 from db.chain.values import ChainValueError, Digest
@@ -27,13 +25,6 @@ from db.source import (
     Source,
     parse_cents,
 )
-
-
-def month(text: str) -> date:
-    """A month as typed: 2026-11. Raises UsageError."""
-    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) is None or text < "2000":
-        raise UsageError(f"--month {text!r} is not a month such as 2026-11")
-    return date.fromisoformat(f"{text}-01")
 
 
 def _cents(text: str) -> int:
@@ -84,6 +75,7 @@ def add(commands: Subparsers) -> None:
     credit.set_defaults(run=credit_customer)
     adopt = change.add_verb(verbs, "adopt-prices", "bill by the price book of this profile from now on")
     adopt.set_defaults(run=adopt_prices)
+    billing_books.add(verbs)
 
 
 def _add_bill(parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""opsdeck jobs list | run | history"""
+"""opsdeck jobs list | run | stop | history"""
 
 import asyncio
 import signal
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import emit, narrate, table, to_json
+from console.cli.output import emit, narrate, narrate_cut, table, to_json
 from console.cli.values import rows_at_most
 from console.settings import UsageError
 from console.words import pace_words
+from db.page import page_of
 from db.source import JOBS, JobRun, Pace, accepting_loss, rebaselined
 
 _Result = TypeVar("_Result")
@@ -41,6 +42,10 @@ def add(commands: Subparsers) -> None:
     )
     run.add_argument("--json", action="store_true", help="print the run as JSON")
     run.set_defaults(run=run_jobs)
+    stop = add_command(verbs, "stop", "ask a running job to stop at its next step; exit 1 when it is not running")
+    stop.add_argument("job", metavar="NAME", help="whoever runs it, on whatever machine")
+    stop.add_argument("--json", action="store_true", help="one JSON document")
+    stop.set_defaults(run=stop_job)
     history = add_command(verbs, "history", "list runs, newest first")
     history.add_argument("--job", metavar="NAME", help="only this job")
     history.add_argument("--limit", metavar="N", type=rows_at_most, default=50, help="rows at the most (50)")
@@ -128,12 +133,25 @@ def _document(run: JobRun) -> dict[str, object]:
     }
 
 
+async def stop_job(context: Context, options: Namespace) -> int:
+    _known(options.job)
+    async with context.source() as source:
+        asked = await source.jobs.ask_to_stop(options.job, source.actor)
+    if options.json:
+        emit(to_json({"job": options.job, "asked": asked}))
+    elif asked:
+        emit(f"{options.job} was asked to stop: it does at its next step; what it committed stays")
+    else:
+        narrate(f"{options.job} is not running")
+    return failures.DONE if asked else failures.FAILED
+
+
 async def list_history(context: Context, options: Namespace) -> int:
     _known(options.job)
     async with context.source() as source:
-        runs = await source.jobs.page(job=options.job, limit=options.limit)
+        page = page_of(await source.jobs.page(job=options.job, limit=options.limit + 1), options.limit)
     if options.json:
-        emit(to_json({"runs": [_document(run) for run in runs]}))
+        emit(to_json({"runs": [_document(run) for run in page.rows], "complete": page.complete}))
         return failures.DONE
     headers = ("started (UTC)", "job", "outcome", "seconds", "by", "message")
     emit(
@@ -148,8 +166,9 @@ async def list_history(context: Context, options: Namespace) -> int:
                     run.os_user,
                     run.message or run.progress,
                 )
-                for run in runs
+                for run in page.rows
             ],
         )
     )
+    narrate_cut(page, "give a higher --limit")
     return failures.DONE

@@ -2,16 +2,17 @@
 
 import asyncio
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from console import failures
 from console.cli import key_changes, key_proof
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
 from console.cli.values import KEY, customer_id, fingerprint, rows_at_most
 from console.settings import UsageError
 from db.errors import Refused
 from db.moments import rfc3339
+from db.page import Page
 from db.source import (
     RECENT_MINUTES,
     ApiKey,
@@ -33,11 +34,7 @@ def add(commands: Subparsers) -> None:
     listing = add_command(verbs, "list", "list keys, newest first")
     listing.add_argument("--customer", metavar="ID", type=customer_id, help="only keys of this customer")
     listing.add_argument("--state", metavar="S", choices=("live", "revoked"), help="live or revoked")
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
-    listing.add_argument(
-        "--after", metavar="FP", type=fingerprint, help="go on behind this key, the last of the page before"
-    )
-    listing.add_argument("--json", action="store_true", help="one JSON document")
+    _add_page(listing)
     listing.set_defaults(run=list_keys)
     find = add_command(verbs, "find", "find keys by fingerprint, pasted key (- reads it from stdin) or customer:ID")
     find.add_argument(
@@ -46,7 +43,7 @@ def add(commands: Subparsers) -> None:
         nargs="+",
         help="decimal or hex fingerprint, full key or - for stdin, customer:ID, live, revoked",
     )
-    find.add_argument("--json", action="store_true", help="one JSON document")
+    _add_page(find)
     find.set_defaults(run=find_keys)
     show = add_command(verbs, "show", "show one key, and what the log says of it")
     show.add_argument("key", metavar="FP", type=fingerprint, help=KEY)
@@ -58,6 +55,33 @@ def add(commands: Subparsers) -> None:
     decode.set_defaults(run=decode_key)
     key_proof.add(verbs)
     key_changes.add(verbs)
+
+
+def _add_page(parser: ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    parser.add_argument(
+        "--after", metavar="FP", type=fingerprint, help="go on behind this key, the last of the page before"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+async def _page(context: Context, options: Namespace, search: KeySearch) -> Page[ApiKey]:
+    """The page that was asked for. Raises UsageError."""
+    async with context.source() as source:
+        after = None
+        if options.after is not None:
+            after = await source.keys.find(options.after)
+            if after is None:
+                raise UsageError(f"--after: there is no key with fingerprint {format_fingerprint(options.after)}")
+        return await source.keys.page(search, after=after, limit=options.limit)
+
+
+def _emit(page: Page[ApiKey], options: Namespace) -> None:
+    if options.json:
+        emit(to_json({"keys": page.rows, "complete": page.complete}))
+    elif page.rows:
+        _print_keys(page.rows)
+        narrate_cut(page, f"go on with --after {page.rows[-1].label}")
 
 
 def _print_keys(rows: tuple[ApiKey, ...]) -> None:
@@ -83,20 +107,7 @@ def _print_keys(rows: tuple[ApiKey, ...]) -> None:
 
 
 async def list_keys(context: Context, options: Namespace) -> int:
-    async with context.source() as source:
-        after = None
-        if options.after is not None:
-            after = await source.keys.find(options.after)
-            if after is None:
-                raise UsageError(f"--after: there is no key with fingerprint {format_fingerprint(options.after)}")
-        search = KeySearch(customer_id=options.customer, state=options.state)
-        page = await source.keys.page(search, after=after, limit=options.limit)
-    if options.json:
-        emit(to_json({"keys": page.rows, "complete": page.complete}))
-        return failures.DONE
-    _print_keys(page.rows)
-    if not page.complete:
-        narrate(f"{len(page.rows)} rows shown, there are more: go on with --after {page.rows[-1].label}")
+    _emit(await _page(context, options, KeySearch(customer_id=options.customer, state=options.state)), options)
     return failures.DONE
 
 
@@ -109,12 +120,8 @@ async def find_keys(context: Context, options: Namespace) -> int:
         search = parse_key_search(words)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    async with context.source() as source:
-        page = await source.keys.page(search)
-    if options.json:
-        emit(to_json({"keys": page.rows, "complete": page.complete}))
-    elif page.rows:
-        _print_keys(page.rows)
+    page = await _page(context, options, search)
+    _emit(page, options)
     if not page.rows:
         narrate("no key matches")
         return failures.FAILED

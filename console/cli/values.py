@@ -1,6 +1,8 @@
 """Values of options as typed, that more than one command takes."""
 
+import re
 from argparse import ArgumentTypeError
+from datetime import date
 
 from console.settings import UsageError
 from db.source import parse_fingerprint
@@ -33,3 +35,10 @@ def fingerprint(text: str) -> int:
         return parse_fingerprint(text)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def month(text: str) -> date:
+    """A month as typed: 2026-11. Raises UsageError."""
+    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) is None or text < "2000":
+        raise UsageError(f"--month {text!r} is not a month such as 2026-11")
+    return date.fromisoformat(f"{text}-01")

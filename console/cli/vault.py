@@ -7,10 +7,11 @@ from typing import Any
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
 from console.cli.values import customer_id, rows_at_most
 from console.settings import UsageError
 from db.moments import rfc3339
+from db.page import page_of
 from db.source import VAULTS, Opened, Source, VaultDiff, VaultVersion
 
 _SECRET = ("encrypted_key", "metadata")  # of an encryption key: never shown
@@ -47,17 +48,18 @@ def _json(parser: ArgumentParser) -> None:
 
 async def list_versions(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        versions = await source.vaults.versions(options.vault, limit=options.limit)
+        page = page_of(await source.vaults.versions(options.vault, limit=options.limit + 1), options.limit)
     if options.json:
-        emit(to_json({"versions": versions}))
+        emit(to_json({"versions": page.rows, "complete": page.complete}))
         return failures.DONE
     headers = ("vault", "seq", "hash", "customers", "keys", "published (UTC)", "path")
     emit(
         table(
             headers,
-            [(row.vault, row.seq, row.hash, row.customers, row.keys, row.published_at, row.path) for row in versions],
+            [(row.vault, row.seq, row.hash, row.customers, row.keys, row.published_at, row.path) for row in page.rows],
         )
     )
+    narrate_cut(page, "give a higher --limit")
     return failures.DONE
 
 

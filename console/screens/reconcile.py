@@ -14,7 +14,7 @@ from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, moment
 from db.errors import DatabaseError
-from db.source import BillDifference, Difference, Source, Watermark, this_month
+from db.source import BillDifference, Difference, Source, Watermark, last_two_months
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import Column, KeysetTable
 from widgets.tone import Tone
@@ -104,7 +104,7 @@ class ReconcileScreen(DeckScreen[Watermark]):
 
     async def _check_bills(self) -> int:
         checked = 0
-        for month in (this_month(), (this_month() - timedelta(days=1)).replace(day=1)):
+        for month in last_two_months():
             async for some in self.source.billing.check(month):
                 checked += some.bills
                 self._add(list(map(_of_bill, some.differences)))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import LiteralString
 from uuid import UUID
@@ -217,3 +217,8 @@ class Billing:
 def this_month() -> date:
     """The first day of the month (UTC)."""
     return datetime.now(UTC).date().replace(day=1)
+
+
+def last_two_months() -> tuple[date, date]:
+    """This one and the one before: their bills are still held against what they are made of."""
+    return this_month(), (this_month() - timedelta(days=1)).replace(day=1)

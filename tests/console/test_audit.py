@@ -3,6 +3,7 @@
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.console.command import all_of
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import console, query
 
@@ -114,3 +115,8 @@ async def test_a_request_is_seen_and_approved_by_another(business: str) -> None:
         await deck.press("enter", "tab", "enter")
         await deck.sees("approved", "Approved: opsdeck customers suspend 7")
         await deck.sees_no("to approve")
+    query(business, "SELECT console.ask_approval('suspend-customer', 'another', '{customer:8}', 'ann', 'unpaid')")
+    cut, whole = all_of(business, [("approvals", "list", "--limit", "1"), ("approvals", "list", "--json")])
+    assert ("another" in cut.out, "suspend 7" in cut.out) == (True, False)
+    assert "1 rows shown, there are more: give a higher --limit" in cut.err
+    assert (len(whole.json["requests"]), whole.json["complete"]) == (2, True)

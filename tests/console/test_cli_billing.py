@@ -6,7 +6,17 @@ import pytest
 
 from db.database import Database
 from tests.console.command import all_of, assert_utc, opsdeck
-from tests.db.suiftly.books import add_account, add_service, add_usage, calculate, counted_until, on, open_books, rows
+from tests.db.suiftly.books import (
+    add_account,
+    add_service,
+    add_usage,
+    calculate,
+    counted_until,
+    execute,
+    on,
+    open_books,
+    rows,
+)
 
 SURE = ("--reason", "as the chain shows", "--yes")
 DIGEST = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
@@ -67,6 +77,24 @@ def test_bills_are_explained_listed_and_settled(june: str) -> None:
     assert opsdeck(june, "billing", "credit", "7", "--amount", "12.50", *SURE).code == 0
     ledger = rows(june, "SELECT amount_usd_cents AS cents FROM ledger_entries ORDER BY created_at")
     assert [row["cents"] for row in ledger] == [-1235, 1250]
+    books = opsdeck(june, "billing", "ledger", "7", "--json").json
+    assert [(entry["cents"], entry["balance_cents"]) for entry in books["ledger"]] == [(1250, 15), (-1235, -1235)]
+    assert books["ledger"][1]["breaks"][0] == "the balance is below zero"
+    assert (books["standing"]["ledger_cents"], books["spending"]["unpaid_cents"], books["escrow"]) == (15, 4000, [])
+    cut = opsdeck(june, "billing", "ledger", "7", "--limit", "1")
+    assert cut.out.startswith("ledger      $0.15\n")
+    assert "1 rows shown, there are more" in cut.err
+    assert opsdeck(june, "billing", "ledger", "99").err == "there is no customer 99\n"
+    sound = opsdeck(june, "billing", "reconcile", "--month", "2026-06")
+    assert (sound.code, sound.out, sound.err) == (0, "", "2 bills checked, 0 differences\n")
+    execute(
+        june,
+        """INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type)
+           SELECT 7, h, h + interval '1 day', 500, 'charge' FROM date_trunc('month', now(), 'UTC') h""",
+    )
+    found = opsdeck(june, "billing", "reconcile", "--json")
+    assert (found.code, found.json["checked_bills"]) == (1, 1)
+    assert [(one["bill"]["cents"], one["records_usd"]) for one in found.json["differences"]] == [(500, "0")]
     again = opsdeck(june, "billing", "pay", first, "--digest", DIGEST, *SURE)
     assert (again.code, "the bill is paid" in again.err) == (1, True)
 

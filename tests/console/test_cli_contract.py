@@ -106,6 +106,12 @@ def test_stdout_is_data_and_stderr_is_narration(business: str) -> None:
     assert page.code == 0
     assert "--after 7" in page.err
     assert "--after" not in page.out
+    add_key(business, 44, CUSTOMER)
+    cut = opsdeck(business, "keys", "find", f"customer:{CUSTOMER}", "--limit", "1")
+    assert (cut.code, cut.out.count("\n")) == (0, 2)
+    assert "1 rows shown, there are more: go on with --after 0x0000002c" in cut.err
+    rest = opsdeck(business, "keys", "find", f"customer:{CUSTOMER}", "--after", "0x0000002c", "--json").json
+    assert ([key["fingerprint"] for key in rest["keys"]], rest["complete"]) == ([42], True)
     nothing = opsdeck(business, "keys", "find", "43")
     assert (nothing.code, nothing.out, nothing.err) == (1, "", "no key matches\n")
 

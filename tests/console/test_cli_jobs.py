@@ -37,6 +37,30 @@ def test_due_jobs_run_once_in_their_period(dsn: str) -> None:
     assert again.out.count("\n") == 1
 
 
+def test_the_history_says_when_it_was_cut_and_a_run_is_asked_to_stop(dsn: str) -> None:
+    assert opsdeck(dsn, "jobs", "stop", "clean-up").err == "clean-up is not running\n"
+    with psycopg.connect(dsn) as connection:
+        for outcome in (None, "succeeded"):
+            connection.execute(
+                "INSERT INTO console.job_run (run_id, job, os_user, outcome, finished_at)"
+                " VALUES (gen_random_uuid(), 'clean-up', 'ann', %(outcome)s,"
+                " CASE WHEN %(outcome)s > '' THEN now() END)",
+                {"outcome": outcome},
+            )
+    cut, whole, asked = (
+        opsdeck(dsn, "jobs", *arguments)
+        for arguments in (("history", "--limit", "1"), ("history", "--limit", "2"), ("stop", "clean-up", "--json"))
+    )
+    assert "1 rows shown, there are more: give a higher --limit" in cut.err
+    assert (cut.out.count("\n"), whole.out.count("\n"), whole.err) == (2, 3, "")
+    assert (asked.code, asked.json) == (0, {"job": "clean-up", "asked": True})
+    with psycopg.connect(dsn) as connection:
+        stopped = connection.execute("SELECT outcome FROM console.job_run WHERE cancel_by IS NOT NULL").fetchall()
+        actions = connection.execute("SELECT action, outcome FROM console.audit ORDER BY seq").fetchall()
+    assert stopped == [(None,)]
+    assert actions == [("stop-job", "refused"), ("stop-job", "done")]
+
+
 def test_a_restored_database_is_re_baselined_on_request_only(dsn: str) -> None:
     add_customer(dsn, CUSTOMER)
     add_request(dsn, customer_id=CUSTOMER)
@@ -57,6 +81,7 @@ def test_what_cannot_be_asked_for_is_refused(dsn: str) -> None:
     assert "clean-up is none of them" in opsdeck(dsn, "jobs", "run", "clean-up", "--rebaseline").complained(2)
     assert "--all-due" in opsdeck(dsn, "jobs", "run", "--all-due", "--dry-run").complained(2)
     assert "there is no job 'tidy'" in opsdeck(dsn, "jobs", "run", "tidy").complained(2)
+    assert "there is no job 'tidy'" in opsdeck(dsn, "jobs", "stop", "tidy").complained(2)
     assert opsdeck(dsn, "jobs", "run").code == 2
     assert "clean-up does not" in opsdeck(dsn, "jobs", "run", "clean-up", "--accept-loss").complained(2)
     unplaced = opsdeck(dsn, "jobs", "run", "generate-ma-vault")

@@ -47,10 +47,14 @@ def test_versions_are_listed_shown_compared_and_verified_without_a_secret(vault:
             ("vault", "verify", str(damaged)),
             ("vault", "diff", "1", "7"),
             ("vault", "show", "--customer", "4"),
+            ("vault", "list", "--limit", "2"),
+            ("vault", "list", "--limit", "3"),
         ],
         **configured(vault),
     )
-    listed, shown, one, imported, diff, planned, whole, broken, unknown, closed = told
+    listed, shown, one, imported, diff, planned, whole, broken, unknown, closed, cut, uncut = told
+    assert (listed.json["complete"], cut.out.count("\n"), uncut.err) == (True, 3, "")
+    assert "2 rows shown, there are more: give a higher --limit" in cut.err
     rows = listed.json["versions"]
     assert [(row["vault"], row["seq"], row["keys"]) for row in rows] == [("mm", 1, 1), ("ma", 2, 4), ("ma", 1, 5)]
     assert rows[2]["path"] == str(first)
