@@ -11,11 +11,12 @@ from textual.widgets import Static
 
 from console.failures import word
 from console.moments import parse_age
+from console.parts.control_facts import field_facts, fleet_fact, keeping_facts
+from console.parts.gateway_table import gateway_table
 from console.places import Place
 from console.screens.base import DeckScreen
-from console.words import ago, moment
+from console.words import moment
 from db.errors import DatabaseError
-from db.moments import span
 from db.source import (
     VAULT_JOBS,
     ControlField,
@@ -27,12 +28,10 @@ from db.source import (
     VaultChange,
     VaultDiff,
     VaultVersion,
-    fleet_words,
 )
-from widgets.facts import Fact, Facts
+from widgets.facts import Facts
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt
-from widgets.tone import Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,8 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
     ]  # fmt: skip
     DEFAULT_CSS = """
     ControlScreen #facts { max-height: 50%; }
+    ControlScreen .gateways { display: none; }
+    ControlScreen #gateways { height: 1fr; min-height: 4; max-height: 14; }
     ControlScreen #versions { height: 1fr; min-height: 4; }
     ControlScreen #changes { height: 1fr; min-height: 3; display: none; }
     ControlScreen .title { padding: 0 1; height: 1; color: $text-accent; text-style: bold; }
@@ -70,6 +71,7 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
+        self.gateways = gateway_table()
         self.versions: KeysetTable[VaultVersion] = KeysetTable(
             (
                 Column("vault", 5, lambda row: row.vault),
@@ -97,6 +99,8 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def compose_body(self) -> ComposeResult:
         yield Facts(id="facts")
+        yield Static("gateways", classes="title gateways")
+        yield self.gateways
         yield Static("vault versions", classes="title")
         yield self.versions
         yield Static(_HINT, id="told", markup=False)
@@ -116,10 +120,14 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def paint(self, snapshot: ControlSnapshot) -> None:
         meant = self.size.width >= _WIDE
-        facts = [fact for field in snapshot.fields for fact in _field(field, snapshot.control, meant=meant)]
+        facts = [fact for field in snapshot.fields for fact in field_facts(field, snapshot.control, meant=meant)]
         self.query_one("#facts", Facts).tell(
-            [*facts, _fleet(snapshot.gateways), *_keeping(snapshot.keeping, snapshot.control)]
+            [*facts, fleet_fact(snapshot.gateways), *keeping_facts(snapshot.keeping, snapshot.control)]
         )
+        # Who needs a look stands first.
+        self.gateways.show(sorted(snapshot.gateways, key=lambda one: one.trouble is None), complete=True)
+        for widget in self.query(".gateways"):
+            widget.display = bool(snapshot.gateways) and self.size.height >= _HIGH
         self.versions.show(snapshot.versions, complete=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -160,8 +168,11 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
             self._ask(f"opening {row.path}", partial(self._verify, row))
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
-        """A version against the one before it, or the two that are marked; a difference opens what it is about."""
+        """A version against the one before it, or the two that are marked; others open what they are about."""
         event.stop()
+        if isinstance(event.row, GatewayVault):
+            self.go("requests", f"server:{event.row.gateway}")
+            return
         if isinstance(event.row, VaultChange):
             kind, subject = ("customer", event.row.customer_id) if event.row.key is None else ("key", event.row.key)
             self.go(kind, str(subject))
@@ -220,33 +231,4 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
 _HINT = "enter: what changed with this version; space: mark two; n: what is next"
 _WIDE = 100  # columns: below it what a field means has no room
-
-
-def _field(field: ControlField, control: SystemControl, *, meant: bool) -> list[Fact]:
-    loud = field.name == "maintenance_mode" and control.maintenance_mode
-    entry = field.entry
-    who = "   nothing on record of who set it" if field.is_set else ""
-    if entry is not None:
-        who = f"   {entry.os_user}, {moment(entry.at)}" + (f": {entry.reason}" if entry.reason else "")
-    facts: list[Fact] = [(field.name, field.value + who, Tone.WARN if loud else Tone.PLAIN)]
-    return [*facts, ("", field.meaning, Tone.DIM)] if meant else facts
-
-
-def _fleet(gateways: tuple[GatewayVault, ...]) -> Fact:
-    trouble = any(one.trouble for one in gateways)
-    return ("gateways", fleet_words(gateways), Tone.BAD if trouble else Tone.PLAIN)
-
-
-def _keeping(keeping: LogKeeping, control: SystemControl) -> list[Fact]:
-    parts = "chunks" if keeping.hypertable else "hourly partitions"
-    oldest = f", the oldest ended {ago(keeping.oldest, control.now)}" if keeping.oldest else ""
-    overdue = f"; {keeping.overdue} past it and not dropped" if keeping.overdue else ""
-    compressed = "not here: plain partitions, without TimescaleDB"
-    if keeping.hypertable:
-        left = keeping.uncompressed or 0
-        compressed = f"after {span(keeping.compress_after)}; " + (f"{left} chunks wait for it" if left else "all are")
-    return [
-        ("log kept for", f"{span(keeping.retention)}; {keeping.parts} {parts} there{oldest}{overdue}",
-         Tone.WARN if keeping.overdue > 1 else Tone.PLAIN),
-        ("log compressed", compressed, Tone.WARN if (keeping.uncompressed or 0) > 1 else Tone.PLAIN),
-    ]  # fmt: skip
+_HIGH = 30  # lines: below it the gateways are a line without a table

@@ -103,6 +103,15 @@ async def test_a_gateway_that_is_late_is_told_on_every_screen_that_should_and_in
         deck.app.screen.query_one("#attention").focus()
         await deck.press("enter")
         await deck.sees("gateways", "3 of 3 reporting, 1 in_sync, 1 late (r1-s03 at 1, 5m), 1 error (r2-s08 at 1, 5m)")
+        table = [line.lstrip("› ").split() for line in deck.lines]
+        served = [row[:5] for row in table if row[:1] and row[0] in ("r1-s03", "r2-s07", "r2-s08")]
+        assert served == [
+            ["r1-s03", "ma", "1", "2", "late"],
+            ["r2-s08", "ma", "1", "2", "error"],
+            ["r2-s07", "ma", "2", "2", "in_sync"],
+        ]  # fmt: skip
+        await deck.press("shift+tab", "enter")
+        await deck.sees("server:r1-s03")
     shown, text, doctor = all_of(vault.dsn, [("control", "show", "--json"), ("control", "show"), ("doctor",)])
     assert [(one["gateway"], one["state"], one["applied_seq"]) for one in shown.json["gateways"]] == [
         ("r1-s03", "late", 1), ("r2-s07", "in_sync", 2), ("r2-s08", "error", 1),
