@@ -21,6 +21,7 @@ from console.commands import Commands
 from console.directory import DIGITS
 from console.exporting import Exporter
 from console.going import Going
+from console.leaving import Leaving
 from console.live import Link, Live
 from console.palette import Places
 from console.perform import Performer
@@ -83,7 +84,8 @@ class OpsDeck(App[int]):
         ask = partial(ConfirmScreen, blast_radius=None, why=False)
         jobs = JobStarter(self, source, ask, self.live.changed.publish)
         self.performer = Performer(self, source, ConfirmScreen, IssuedScreen, self.live.changed.publish)
-        self.start_job, self.stop_job, self._leave_jobs = jobs.start, jobs.stop, jobs.leave
+        self.start_job, self.stop_job = jobs.start, jobs.stop
+        self._leaving = Leaving(self, self.performer, jobs.leave)
         self.taking = Taking(self, settings.profile.clipboard)
         self.exporter = Exporter(self, source, ExportScreen, self._export_told)
         self._going = Going(self, source)
@@ -111,6 +113,7 @@ class OpsDeck(App[int]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.exit, 0)
         await self.run_async(mouse=self.settings.profile.mouse)
+        await self._leaving.last_words()
         return self.return_code or 0
 
     async def on_event(self, event: Event) -> None:
@@ -183,9 +186,7 @@ class OpsDeck(App[int]):
     # Keys
 
     async def action_quit(self) -> None:
-        """Leaves, but not over a job that runs here without asking."""
-        if await self._leave_jobs():
-            self.exit(0)
+        self._leaving.ask()
 
     async def action_switch(self, kind: str) -> None:
         await self._going.switch(kind)

@@ -1,6 +1,8 @@
 """The single path by which a screen changes anything: preview, confirm with a reason, perform, tell."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,8 +18,32 @@ ShowIssued = Callable[[str, SecretStr], Screen[None]]
 Confirm = Callable[[Preview, str, BlastRadius | None], Screen[str | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an operation ended that was waited for; None: it did not, or nobody can say."""
+
+    title: str
+    receipt: Receipt | None
+
+    @property
+    def well(self) -> bool:
+        """Whether it is done and nothing is left to show of it."""
+        return self.receipt is not None and self.receipt.done and self.receipt.issued is None
+
+    @property
+    def sentence(self) -> str:
+        """All of it, without a screen."""
+        if self.receipt is None:
+            return f"{self.title}: it may have happened. Look: opsdeck audit list"
+        if self.receipt.outcome is not Outcome.DONE:
+            return f"{self.title}: {self.receipt.outcome}. {self.receipt.message}"
+        lost = " Its key was never shown: revoke it and make another one." if self.receipt.issued else ""
+        return _done_words(self.receipt) + lost
+
+
 class Performer:
-    """Runs operations in workers of the app: leaving a screen must not half-cancel a revocation."""
+    """Runs operations in workers of the app: leaving a screen must not half-cancel a revocation. What changes
+    something is a task of its own beside the worker, so that the end of the app does not cut it either."""
 
     def __init__(
         self,
@@ -32,6 +58,19 @@ class Performer:
         self._confirm = confirm
         self._show_issued = show_issued
         self._changed = changed
+        self._under_way: dict[asyncio.Task[Receipt], str] = {}
+
+    @property
+    def under_way(self) -> str:
+        """The titles of what is being carried out."""
+        return ", ".join(self._under_way.values())
+
+    async def ended(self, within_s: float) -> tuple[Ended, ...]:
+        """Waits for the end of what is being carried out."""
+        doing = dict(self._under_way)
+        if doing:
+            await asyncio.wait(doing, timeout=within_s)
+        return tuple(Ended(title, _receipt(task)) for task, title in doing.items())
 
     def start(
         self,
@@ -64,7 +103,10 @@ class Performer:
         if reason is None:
             self._app.notify("Nothing was changed.", timeout=3)
             return
-        receipt = await self._source.perform(operation.at_version(preview.version), reason)
+        doing = asyncio.create_task(self._source.perform(operation.at_version(preview.version), reason))
+        self._under_way[doing] = preview.title
+        receipt = await asyncio.shield(doing)
+        del self._under_way[doing]
         self._changed(operation.topic)
         self._tell(preview.title, receipt)
         if receipt.issued is not None:
@@ -74,9 +116,7 @@ class Performer:
 
     def _tell(self, title: str, receipt: Receipt) -> None:
         if receipt.outcome is Outcome.DONE:
-            at = f" at {receipt.at:%H:%M:%S} UTC" if receipt.at else ""
-            text = f"{receipt.message}{at}, on record as {str(receipt.operation_id)[:8]}."
-            self._app.notify(text, title=title, timeout=8, markup=False)
+            self._app.notify(_done_words(receipt), title=title, timeout=8, markup=False)
         else:
             uncertain = receipt.outcome is Outcome.UNCERTAIN
             self._app.notify(
@@ -86,3 +126,13 @@ class Performer:
                 timeout=20,
                 markup=False,
             )
+
+
+def _done_words(receipt: Receipt) -> str:
+    at = f" at {receipt.at:%H:%M:%S} UTC" if receipt.at else ""
+    return f"{receipt.message}{at}, on record as {str(receipt.operation_id)[:8]}."
+
+
+def _receipt(task: asyncio.Task[Receipt]) -> Receipt | None:
+    gone = not task.done() or task.cancelled() or task.exception() is not None
+    return None if gone else task.result()

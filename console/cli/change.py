@@ -3,6 +3,7 @@
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -84,7 +85,7 @@ async def carry_out(
     if not options.yes and not _ask(preview):
         narrate("Nothing was changed.")
         return failures.FAILED
-    receipt = await source.perform(operation.at_version(preview.version), options.reason)
+    receipt = await _perform(source, operation.at_version(preview.version), options.reason)
     if then is None or not receipt.done:
         return _report(options, receipt)
     if not options.json:
@@ -94,6 +95,15 @@ async def carry_out(
         _report(options, receipt, followed.document)
     (emit if followed.done and not options.json else narrate)(followed.sentence)
     return failures.DONE if followed.done else failures.FAILED
+
+
+async def _perform(source: Source, operation: Operation, reason: str) -> Receipt:
+    try:
+        return await source.perform(operation, reason)
+    except CancelledError:  # ctrl-c
+        look = f"opsdeck audit list --action {operation.action}"
+        narrate(f"Interrupted while it was carried out: it may have happened. Look: {look}")
+        raise
 
 
 def _report(options: Namespace, receipt: Receipt, more: Mapping[str, Any] | None = None) -> int:

@@ -1,12 +1,14 @@
 """Commands that change something: what they ask, what they refuse, and what goes on record."""
 
 import getpass
+import signal
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.console.command import opsdeck, terminal
+from tests.console.command import opsdeck, running, terminal, until
+from tests.console.screens import waits_for_a_lock
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key
 
 REASON = "leaked in a public repository"
@@ -206,6 +208,15 @@ def test_ctrl_c_at_the_question_ends_it_at_once(business: str) -> None:
         assert screen.end(5) == 130
     assert 42 in live(business)
     assert record(business) == []
+
+
+def test_ctrl_c_while_it_is_carried_out_says_how_to_see_what_became_of_it(business: str) -> None:
+    with psycopg.connect(business) as other, running(business, "keys", "revoke", "42", *SURE) as command:
+        other.execute("SELECT FROM api_keys WHERE api_key_fp = 42 FOR UPDATE")
+        until(lambda: waits_for_a_lock(business))
+        assert command.end(signal.SIGINT) == 130
+        assert "it may have happened. Look: opsdeck audit list --action revoke-keys" in "".join(command.err)
+        assert command.lines == []
 
 
 def test_what_changed_while_the_question_stood_is_not_overwritten(business: str) -> None:

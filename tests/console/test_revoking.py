@@ -1,8 +1,10 @@
 """A revocation from the screen: asked for twice, with a reason, on record, and never half done."""
 
 import getpass
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 
 import psycopg
 import pytest
@@ -12,6 +14,7 @@ from db.audit import Actor
 from db.database import Database, Limits
 from db.operations import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
+from tests.console.command import terminal, until
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, audit_rows, console, live_keys, query, waits_for_a_lock
 from tests.db.seed import add_request
@@ -173,6 +176,42 @@ async def test_leaving_the_screen_while_the_row_is_blocked_does_not_undo_the_rev
             await deck.sees("busiest customers")
             assert 42 in live_keys(business)
         await deck.sees("Revoked 0x0000002a at")
+    assert 42 not in live_keys(business)
+    assert [row["outcome"] for row in audit_rows(business)] == ["done"]
+
+
+async def test_leaving_waits_for_a_revocation_that_is_being_carried_out(business: str) -> None:
+    async with console(business, limits=Limits(lock_s=30, statement_s=30)) as deck:
+        await dialog(deck)
+        with locked(business, 42):
+            await confirm(deck)
+            await deck.until(lambda: waits_for_a_lock(business), "the revocation waits for the row")
+            await deck.press("q", "ctrl+c")
+            await deck.sees("under way", "Leaving waits for its end.")
+            assert deck.app.is_running
+        await deck.until(lambda: not deck.app.is_running, "it left")
+    assert 42 not in live_keys(business)
+    assert [row["outcome"] for row in audit_rows(business)] == ["done"]
+
+
+def test_a_signal_cuts_no_revocation_and_the_shell_tells_how_it_ended(business: str) -> None:
+    with terminal(business) as screen:
+        screen.wait_for("● connected")
+        screen.type(":key 42\r")
+        screen.wait_for("decimal 42")
+        screen.type("\x12")
+        screen.wait_for("no request in the last 15 min")
+        with locked(business, 42):
+            for keys in ("leaked", "\t", "002a", "\t", "\t", "\r"):
+                before = len(screen.seen)
+                screen.type(keys)
+                until(lambda before=before: len(screen.seen) > before)
+                sleep(0.1)  # the focus has moved when it is painted, and not all is painted at once
+            until(lambda: waits_for_a_lock(business), 15)
+            screen.process.send_signal(signal.SIGTERM)
+            screen.wait_for("under way, waiting for its end …")
+        assert screen.end() == 0
+        assert f"Revoked {LABEL} at " in screen.seen.rpartition("\x1b[?1049l")[2]
     assert 42 not in live_keys(business)
     assert [row["outcome"] for row in audit_rows(business)] == ["done"]
 
