@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from console.clipboard import Route, osc52
 from console.commands import Commands
+from console.dialog import answer_first
 from console.directory import DIGITS
 from console.exporting import Exporter
 from console.going import Going
@@ -187,6 +188,10 @@ class OpsDeck(App[int]):
 
     async def action_quit(self) -> None:
         self._leaving.ask()
+
+    def action_command_palette(self) -> None:
+        if not answer_first(self):
+            super().action_command_palette()
 
     async def action_switch(self, kind: str) -> None:
         await self._going.switch(kind)

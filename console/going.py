@@ -6,6 +6,7 @@ from typing import Any
 from textual.app import App
 from textual.screen import Screen
 
+from console.dialog import Dialog, answer_first
 from console.directory import SCREENS, TOP
 from console.places import History, Place
 from console.screens.base import DeckScreen
@@ -30,6 +31,8 @@ class Going:
 
     async def go(self, place: Place) -> None:
         """Shows a place and remembers the way."""
+        if answer_first(self._app):
+            return
         self._remember()
         try:
             await self._show(place)
@@ -39,12 +42,16 @@ class Going:
 
     async def switch(self, kind: str) -> None:
         """A digit: the screen as one left it, with its search."""
+        if answer_first(self._app):
+            return
         self._remember()
         await self._switch(kind)
         self._remember()
 
     async def step(self, by: int) -> None:
         """To the place before, or the one after."""
+        if answer_first(self._app):
+            return
         self._remember()
         place = self._history.step(by)
         if place is not None:
@@ -52,7 +59,7 @@ class Going:
 
     async def back(self) -> None:
         """To the screen below, if there is one."""
-        if len(self._app.screen_stack) > 1:
+        if len(self._app.screen_stack) > 1 and not answer_first(self._app):
             await self._app.pop_screen()
             self._remember()
 
@@ -87,5 +94,5 @@ class Going:
 
     async def _switch(self, kind: str) -> None:
         await self._app.switch_mode(kind)
-        while len(self._app.screen_stack) > 1:
+        while len(self._app.screen_stack) > 1 and not isinstance(self._app.screen, Dialog):
             await self._app.pop_screen()

@@ -1,4 +1,4 @@
-"""Leaving the console: never over a change that is being carried out."""
+"""Leaving the console: never over a change that is being carried out, or over a question."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -7,6 +7,7 @@ from textual.app import App
 from textual.worker import Worker
 
 from console.cli.output import narrate
+from console.dialog import answer_first
 from console.perform import Performer
 
 _WAIT_S = 10.0
@@ -24,6 +25,8 @@ class Leaving:
 
     def ask(self) -> None:
         """Leaves once nothing is being carried out, but not over a job that runs here without asking."""
+        if answer_first(self._app):
+            return
         if self._worker is None or self._worker.is_finished:
             self._worker = self._app.run_worker(self._leave(), group="leaving", exclusive=False)
 

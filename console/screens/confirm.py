@@ -6,9 +6,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Key
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
+from console.dialog import Dialog
 from console.perform import BlastRadius
 from console.places import hide_key, may_be_key
 from db.errors import Refused
@@ -16,7 +16,7 @@ from db.source import Preview, checked_reason
 from widgets.rewriting_input import RewritingInput
 
 
-class ConfirmScreen(ModalScreen[str | None]):
+class ConfirmScreen(Dialog[str | None]):
     """Answers with the reason (empty where `why` is False: none is asked for), or None. Focus starts on Cancel; typing
     goes to the reason.
 

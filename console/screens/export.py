@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
+from console.dialog import Dialog
 from console.exporting import Target
 from console.words import moment
 from db.moments import rfc3339
 from db.source import ExportFormat, RequestFilter
 
 
-class ExportScreen(ModalScreen[Target | None]):
+class ExportScreen(Dialog[Target | None]):
     """Answers with the file and its format, which the name's ending says, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,13 +6,13 @@ from pydantic import SecretStr
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
 
 from console.deck import Deck
+from console.dialog import Dialog
 
 
-class IssuedScreen(ModalScreen[None]):
+class IssuedScreen(Dialog[None]):
     """Focus starts on Copy, and escape does not close it: a key press too many must not lose the key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,4 +59,8 @@ class IssuedScreen(ModalScreen[None]):
             self.dismiss(None)
 
     def action_stay(self) -> None:
+        self.insist()
+
+    def insist(self) -> None:
+        """In its own line: the key must not be covered."""
         self.query_one("#said", Static).update("tab and enter on “I have it” close this for good.")

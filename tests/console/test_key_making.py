@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.parts.key_making import parse_new_key, parse_overlap
+from console.places import Place
 from db.source import KeyMetadata, KeyService
 from db.suiftly.key_format import decode, fingerprint, looks_like_key
 from db.suiftly.simulation import demo_secret
@@ -59,6 +60,10 @@ async def test_a_key_is_created_shown_once_and_rotated(shop: str) -> None:
         assert "This is the only time it is shown" in deck.prose
         told = decode(demo_secret(SEED), key)
         assert (told.customer_id, told.metadata.network) == (CUSTOMER, "testnet")
+        # It is not lost to a key that works everywhere, nor to what was under way to another screen.
+        await deck.press("ctrl+c", "ctrl+q", "ctrl+p")
+        await deck.app.go(Place("keys"))
+        await deck.sees("close this for good", key)
         # A key too many, as when enter was held down, neither closes it nor puts it where it could be pasted here.
         await deck.press("escape", "enter", "q", "1")
         await deck.sees("close this for good", "Copied the key")
