@@ -10,7 +10,7 @@ from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
 from console.cli.values import KEY, customer_id, fingerprint, rows_at_most
 from console.settings import UsageError
-from db.errors import Refused
+from db.errors import Refused, ReplicaUnavailable, TimedOut
 from db.moments import rfc3339
 from db.page import Page
 from db.source import (
@@ -144,13 +144,16 @@ async def show_key(context: Context, options: Namespace) -> int:
         key = await _key(source, options.key)
         if key is None:
             return failures.FAILED
-        traffic = await source.keys.traffic(key)
+        traffic: KeyTraffic | None = None
+        try:
+            traffic = await source.keys.traffic(key)
+        except (TimedOut, ReplicaUnavailable) as error:
+            narrate(f"its traffic is not known: {failures.word(error).text}")
     emit(to_json({"key": key, "traffic": traffic}) if options.json else _as_text(key, traffic))
     return failures.DONE
 
 
-def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
-    served = f"{traffic.served:,} of {traffic.requests:,}" if traffic.requests else "no request"
+def _as_text(key: ApiKey, traffic: KeyTraffic | None) -> str:
     facts = [
         ("fingerprint", f"{key.label} ({key.fingerprint})"),
         ("customer", f"{key.customer_id} ({key.customer_status})"),
@@ -165,7 +168,13 @@ def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
             ("revoked", f"{rfc3339(key.revoked_at)} by {cell(key.revoked_by)}"),
             ("reason", cell(key.revocation_reason)),
         ]
-    facts += [
+    facts += [(f"last {RECENT_MINUTES} min", "not known")] if traffic is None else _traffic(traffic)
+    return "\n".join(f"{name:<13} {cell(value)}" for name, value in facts)
+
+
+def _traffic(traffic: KeyTraffic) -> list[tuple[str, str]]:
+    served = f"{traffic.served:,} of {traffic.requests:,}" if traffic.requests else "no request"
+    return [
         (
             f"last {RECENT_MINUTES} min",
             f"{served} served, {traffic.refused_as_revoked:,} refused as revoked (event 31)",
@@ -174,7 +183,6 @@ def _as_text(key: ApiKey, traffic: KeyTraffic) -> str:
         ("last served", cell(traffic.last_served)),
         ("servers", ", ".join(server_label(server) for server in traffic.servers) or "-"),
     ]
-    return "\n".join(f"{name:<13} {cell(value)}" for name, value in facts)
 
 
 async def decode_key(context: Context, options: Namespace) -> int:

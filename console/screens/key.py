@@ -18,7 +18,7 @@ from console.parts.proof_timeline import proof_facts
 from console.parts.revoking import blast_radius, revocation
 from console.screens.base import DeckScreen
 from console.words import ago, clock, moment
-from db.errors import Refused, TimedOut
+from db.errors import Refused, ReplicaUnavailable, TimedOut
 from db.source import (
     RECENT_MINUTES,
     UNDO_WINDOW,
@@ -39,11 +39,12 @@ from widgets.prompt import Prompt
 from widgets.tone import Tone
 
 _OPERATIONS: Final[dict[str, type[Operation]]] = {"revoke": RevokeKeys, "rotate": RotateKey, "undo": UndoRevocation}
+_UNTOLD: Final = (TimedOut, ReplicaUnavailable)  # what keeps the log from telling, and the key from nobody
 
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
-    """All the screen shows. `traffic` and `proof` are a sentence when the log could not tell in time."""
+    """All the screen shows. `traffic` and `proof` are a sentence when the log could not tell."""
 
     key: ApiKey
     traffic: KeyTraffic | str
@@ -90,7 +91,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
             raise Refused(f"there is no key with fingerprint {format_fingerprint(int(self.place.subject))}")
         try:
             traffic: KeyTraffic | str = await self.source.keys.traffic(key)
-        except TimedOut as error:
+        except _UNTOLD as error:
             traffic = word(error).text
         history = await self.source.audit.of((f"key:{key.fingerprint}",))
         return KeySnapshot(key, traffic, history, await self._proof(key), datetime.now(UTC))
@@ -100,7 +101,7 @@ class KeyScreen(DeckScreen[KeySnapshot]):
             return None
         try:
             return await self.source.proofs.of(key)
-        except TimedOut as error:
+        except _UNTOLD as error:
             return word(error).text
 
     def paint(self, snapshot: KeySnapshot) -> None:

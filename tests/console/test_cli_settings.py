@@ -85,10 +85,13 @@ def test_a_replica_goes_with_the_database_it_is_named_beside(business: str, tmp_
 
 
 def test_without_its_replica_the_log_is_not_read_and_the_rest_goes_on(business: str) -> None:
-    customers, tail = (
+    customers, tail, key = (
         opsdeck(business, *arguments, OPSDECK_REPLICA_URL=NOWHERE)
-        for arguments in (("customers", "list", "--json"), ("tail", "--no-follow"))
+        for arguments in (("customers", "list", "--json"), ("tail", "--no-follow"), ("keys", "show", "42"))
     )
+    assert key.code == 0
+    assert "last 15 min   not known" in key.out
+    assert "its traffic is not known: the replica, where the log is read, cannot be used" in key.err
     assert [row["customer_id"] for row in customers.json["customers"]] == [CUSTOMER]
     assert "the replica, where the log is read, cannot be used" in tail.complained(3)
 
