@@ -23,7 +23,7 @@ class DeckState:
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()  # who else has a console open
     asked: int = 0  # requests of others that wait for a second person
-    still_served: int = 0  # revoked keys that gateways still serve
+    still_served: int | None = 0  # revoked keys that gateways still serve; None: not known
     replica: str = ""  # what is wrong with it
     chain: str = ""  # what is wrong with it
     exporting: str = ""  # how far an export is
@@ -63,7 +63,9 @@ class DeckState:
     def condition(self) -> tuple[Item, ...]:
         """Connection, maintenance and the badge, for the right of the header."""
         items: list[Item] = []
-        if self.still_served:
+        if self.still_served is None:
+            items.append(Item("▲ served keys: not known", Tone.WARN, 1))
+        elif self.still_served:
             items.append(Item(f"▲ {self.still_served} revoked key(s) served", Tone.BAD))
         if self.asked:
             items.append(Item(f"{self.asked} to approve", Tone.NOTICE, 1))

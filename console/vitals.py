@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from console.failures import Failure
 from console.refresh import Refresh
-from db.errors import ReplicaUnavailable
+from db.errors import DatabaseError, ReplicaUnavailable
 from db.source import Replica, Rights, SetMaintenance, Source, SystemControl, Visitor
 
 _PERIOD_S = 15.0
 
-_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, int, str]
+_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, int | None, str]
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Vitals:
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()
     asked: int = 0  # requests of others that wait for a second person
-    still_served: int = 0
+    still_served: int | None = 0  # None: the log could not tell
     replica: str = ""  # what is wrong with it
     chain: str = ""  # what is wrong with it
     _refresh: Refresh[_Read] = field(init=False)
@@ -44,12 +44,24 @@ class Vitals:
         ends = not self.source.database.read_only and rights.may(SetMaintenance)
         control = await (self.source.end_what_is_over() if ends else self.source.control.read())
         others, asked = await self.source.others(), await self.source.asked_of_me()
+        return control, rights, others, asked, await self._served(), await self._replica()
+
+    # These two may take long or find nobody: the other facts must not wait in vain for them.
+
+    async def _served(self) -> int | None:
+        try:
+            return await self.source.traffic.still_served()
+        except DatabaseError:
+            return None
+
+    async def _replica(self) -> str:
         try:
             replica = await self.source.replica()
-            served = await self.source.traffic.still_served()
         except ReplicaUnavailable:
-            return control, rights, others, asked, self.still_served, "replica lost"
-        return control, rights, others, asked, served, _warning(replica) if replica is not None else ""
+            return "replica lost"
+        except DatabaseError:
+            return "replica not known"
+        return "" if replica is None else _warning(replica)
 
     def _show(self, read: _Read) -> None:
         self.control, self.rights, self.others, self.asked, self.still_served, self.replica = read

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db.audit import Actor
@@ -183,9 +184,24 @@ async def test_a_replica_that_is_away_is_told_and_only_the_log_waits_for_it(busi
         await deck.say(":", "keys")
         await deck.sees("0x0000002a", "live")
         assert not deck.app.screen.has_class("stale")
+        await deck.say(":", "key 42")
+        await deck.sees("decimal 42", "the replica, where the log is read, cannot be used: ")
+        assert "nothing on record" in deck.line("history")
+        await deck.press("ctrl+r")
+        await deck.sees("live → revoked", "its traffic is not known")
+        await deck.press("escape")
         await wire.join()
         await deck.press("4")
         await follows(deck, 2)
         query(business, "SELECT pg_notify('opsdeck', 'keys')")
         # What was joined is no standby but the primary once more.
         await deck.until(lambda: "▲ wrong replica" in deck.header, "the header says what is wrong now")
+
+
+async def test_a_log_that_does_not_answer_takes_nothing_else_from_the_header(business: str) -> None:
+    query(business, "UPDATE system_control SET maintenance_mode = true")
+    with psycopg.connect(business) as other:
+        other.execute("LOCK TABLE haproxy_raw_logs IN ACCESS EXCLUSIVE MODE")
+        async with console(business, limits=Limits(lock_s=0.2)) as deck:
+            await deck.until(lambda: "▲ served keys: not known" in deck.header, "what is not known is said")
+            assert "MAINTENANCE" in deck.header
