@@ -14,7 +14,7 @@ from console.places import Place, hide_key, may_be_key, recognised
 from console.saved_filters import save_filter
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
-from db.source import EVM_ADDRESS, Source, is_evm_address
+from db.source import EVM_ADDRESS, EventId, Source, is_evm_address
 from widgets.prompt import Prompt
 
 COMMANDS = (*TOP, "goto", "save", *(kind for kind in SCREENS if kind not in TOP), "help", "quit")
@@ -41,6 +41,8 @@ def parse_command(text: str) -> Place:
         return Place(name, matching[0].subject)
     if name == "bill" and not re.fullmatch(r"[0-9a-fA-F-]{4,36}", rest):
         raise ValueError(":bill wants a bill's id behind it, or the first four characters or more of it")
+    if name == "event":
+        return Place(name, str(EventId.parse(rest)))
     if name in COMMANDS:
         return Place(name, rest)
     if is_evm_address(word):

@@ -10,10 +10,12 @@ from console.screens.audit import AuditScreen
 from console.screens.base import DeckScreen
 from console.screens.bill import BillScreen
 from console.screens.billing import BillingScreen
+from console.screens.chain import ChainScreen
 from console.screens.control import ControlScreen
 from console.screens.customer import CustomerScreen
 from console.screens.customers import CustomersScreen
 from console.screens.database import DatabaseScreen
+from console.screens.event import EventScreen
 from console.screens.groups import GroupsScreen
 from console.screens.jobs import JobsScreen
 from console.screens.key import KeyScreen
@@ -55,6 +57,8 @@ _ABOVE = (
     Entry("bill", BillScreen),
     Entry("ledger", LedgerScreen, aliases=("l",)),
     Entry("reconcile", ReconcileScreen),
+    Entry("chain", ChainScreen, "Escrow events of the chain: which are on no books, how far it was read", ("ch",)),
+    Entry("event", EventScreen),
     Entry("groups", GroupsScreen, aliases=("g",)),
     Entry("saved", SavedScreen),
     Entry("approvals", ApprovalsScreen, "What waits for a second person", ("ap",)),

@@ -3,6 +3,7 @@
 from db.approvals import Approval, Approve, Reject, RequireSecondPerson
 from db.audit import Actor, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint, Finding, Verification
+from db.chain.models import ServiceInfo as NodeInfo
 from db.chain.values import EVM_ADDRESS, is_evm_address, looks_like_digest
 from db.jobs.history import JobRun
 from db.jobs.job import Job, Pace
@@ -233,6 +234,7 @@ __all__ = [
     "ManualCredit",
     "Measures",
     "MonthCount",
+    "NodeInfo",
     "Opened",
     "Operation",
     "Outcome",

@@ -24,5 +24,10 @@ def chain_facts(found: CheckedAccount | Failure | None) -> list[Fact]:
     return [
         ("on chain", f"{exact_dollars(found.balance_usd)}{charged}"),
         ("as of", moment(found.books.at)),
+        *_waiting(found.books.open_events),
         *(drifts or [("drift", "none: the books say the same", Tone.GOOD)]),
     ]
+
+
+def _waiting(events: int) -> list[Fact]:
+    return [("events", f"▲ {events} of the account on no books; e shows them", Tone.WARN)] if events else []

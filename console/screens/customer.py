@@ -52,6 +52,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
             id="customer.ledger",
             tooltip="Ledger, escrow, and what is spent of the limit",
         ),
+        Binding("e", "events", "Events", show=False, id="customer.events", tooltip="Escrow events of this customer"),
         Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
         Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
         Binding(
@@ -145,6 +146,9 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def action_money(self) -> None:
         self.go("ledger", self.place.subject)
+
+    def action_events(self) -> None:
+        self.go("chain", f"customer:{self.customer_id}")
 
     def action_revoke(self) -> None:
         chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())

@@ -91,7 +91,7 @@ async def attention(connection: Connection) -> tuple[Attention, ...]:
     events = await (await connection.execute(_ON_NO_BOOKS)).fetchone()
     if events and (events[0] or events[1]):
         sentence = f"escrow events on no books: {events[0]:,} in conflict, {events[1]:,} of no known customer"
-        lines.append(Attention("warn", sentence, "jobs:sync-chain", events[2]))
+        lines.append(Attention("warn", sentence, "chain", events[2]))
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
     ).fetchone()

@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from db.suiftly.escrow import Kind
+from db.suiftly.money import exact_dollars, in_dollars
 
 Key = tuple[bytes, int]
 """Digest and index: an event within its transaction."""
@@ -63,8 +64,8 @@ class EscrowRow:
 
     @property
     def words(self) -> str:
-        coin = "" if self.in_usd else " in another coin"
-        return f"{self.kind} of {self.amount.normalize():f}{coin} for customer {self.customer_id}"
+        amount = exact_dollars(self.amount) if self.in_usd else f"{self.amount.normalize():f} of another coin"
+        return f"{self.kind} of {amount} for customer {self.customer_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class LedgerRow:
 
     @property
     def words(self) -> str:
-        return f"{self.kind} of {self.cents} cents for customer {self.customer_id}"
+        return f"{self.kind} of {in_dollars(self.cents)} for customer {self.customer_id}"
 
 
 @dataclass(slots=True)

@@ -17,3 +17,9 @@ def parse_cents(text: str) -> int:
 def in_dollars(cents: int) -> str:
     """Cents as text: "$12.50", "-$3.00"."""
     return f"{'-' if cents < 0 else ''}${abs(Decimal(cents)) / 100:,.2f}"
+
+
+def exact_dollars(amount: Decimal) -> str:
+    """Dollars to whatever is below a cent: "$12.50", "$0.000001"."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"${cents if cents == amount else amount.normalize():,f}"

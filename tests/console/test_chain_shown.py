@@ -7,13 +7,71 @@ from console.settings import Profile, Settings
 from db.chain.reader import ChainReader
 from db.chain.simulated.ledger import Ledger
 from db.chain.simulated.node import Node, serving
-from db.chain.values import ObjectId
+from db.chain.values import Digest, ObjectId
 from db.database import Database
 from db.source import JOBS, EscrowChain, Source
-from tests.console.conftest import CUSTOMER, OTHER_CUSTOMER
-from tests.console.screens import WatchedDeck, console, hint, operator_at, query
+from tests.console.conftest import CUSTOMER, OTHER_CUSTOMER, SUSPENDED
+from tests.console.screens import Operator, WatchedDeck, console, hint, operator_at, query
+from tests.console.test_billing import confirm
 from tests.console.test_cli_chain import hold
 from tests.db.chain.world import ACCOUNT, PACKAGE, USER, event, quick
+
+STUCK = Digest(bytes([5]) * 32)
+
+
+async def settle_on_screen(deck: Operator, dsn: str) -> None:
+    """A conflict is accepted and an event of nobody assigned, on the way there from what needs a look."""
+    query(
+        dsn,
+        """INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, timestamp)
+           VALUES (%s, %s, 'charge', 0.91, now())""",
+        CUSTOMER, str(STUCK),
+    )  # fmt: skip
+    await deck.press("shift+tab", "end")
+    await deck.until(lambda: "escrow events" in deck.line("›"), "the line of the events")
+    await deck.press("enter")
+    await deck.sees("answers: simulated, has checkpoints 0 to 4", "1 unmatched, 1 mirrored", "! unmatched")
+    await deck.press("ctrl+g")
+    await deck.sees(
+        "▲ conflict", "1 unmatched, 1 conflict, 1 mirrored", "up to checkpoint 2 of 4", "▲ failed: ChargeEvent"
+    )
+    await deck.say("/", "0x" + "ab" * 20)
+    await deck.sees("account: this is an Ethereum (EVM) address")
+    await deck.press("escape")
+    await deck.say("/", "conflict")
+    await deck.until(lambda: "conflict" in deck.line("›") and "! un" not in deck.text, "the conflict alone")
+    await deck.press("enter")
+    await deck.sees("the chain", "escrow mirror", "▲ $0.91", "stands for no event")
+    assert "$0.90" in deck.line("› the chain")
+    assert {"Accept", "Keep"} < set(deck.footer.split())
+    assert "Assign" not in deck.footer
+    await deck.press("ctrl+y")
+    await deck.sees("Accept ChargeEvent of $0.90 as the chain has it", "charge of $0.91 for customer")
+    await confirm(deck, "ledger: + charge of $0.90", "is mirrored")
+    await deck.sees("stands for this event", "accept-chain by", "$0.90")
+    await deck.sees_no("▲ $0.91")
+    assert "Accept" not in deck.footer
+    await deck.press("escape")
+    await deck.sees("No event like that.")
+    await deck.press("ctrl+l")
+    await deck.sees("! unmatched")
+    await deck.press("enter")
+    await deck.sees("0.000001 USDC", "no customer has this escrow account")
+    await deck.press("ctrl+n")
+    await deck.type("nobody")
+    await deck.press("enter")
+    await deck.sees("give a customer's id")
+    await deck.press("ctrl+u")
+    await deck.type(str(OTHER_CUSTOMER))
+    await deck.press("enter")
+    await confirm(deck, f"Assign DepositEvent of 0.000001 USDC to customer {OTHER_CUSTOMER}", "is on the books of")
+    await deck.sees("assign-event by")
+    assert not {"Assign", "Dismiss"} & set(deck.footer.split())
+    await deck.say(":", "event nothing")
+    await deck.sees("event: give the 43 or 44 characters")
+    await deck.press("escape", "escape")
+    await deck.say(":", "overview")
+    await deck.sees_no("escrow events on no books")
 
 
 async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -> None:
@@ -22,6 +80,9 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
         await deck.say(":", str(CUSTOMER))
         await deck.sees("balance")
         assert "on chain" not in deck.text
+        await deck.say(":", "chain")
+        await deck.sees("not configured: nothing is asked of any chain; set target in", "No event like that.")
+        assert "Read" not in deck.footer
     ledger = Ledger()
     ledger.commit(USER, [event("DepositEvent", account_id=ACCOUNT, amount=120_000_000)])
     ledger.commit(USER, [event("DepositEvent", account_id="0x" + "77" * 32, amount=1)])
@@ -35,16 +96,24 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
         source = Source(database, chain=chain)
         job = next(job for job in JOBS if job.name == "sync-chain")
         assert (await source.run_job(job)).counts == {"events": 2, "mirrored": 1, "unmatched": 1}
-        node.faults.delay_s = 2.0
+        ledger.commit(USER, [event("ChargeEvent", account_id=ACCOUNT, amount=90)], digest=STUCK)
+        ledger.commit(USER, [event("ChargeEvent", account_id=ACCOUNT)])
         settings = Settings("default", Profile(), SecretStr(business), False)
         async with operator_at(WatchedDeck(source, settings), size=(120, 40), connected=True) as deck:
             await deck.sees("escrow events on no books: 0 in conflict, 1 of no known customer")
-            await deck.say(":", str(CUSTOMER))
-            await deck.sees("asking the node …", "$123.45, but the ledger sums to $120.00")
             node.faults.delay_s = 0.0
-            await deck.sees("cached balance -$3.45: the cached balance is not the sum")
+            await settle_on_screen(deck, business)
+            node.faults.delay_s = 2.0
+            await deck.say(":", str(CUSTOMER))
+            await deck.sees("asking the node …", "$123.45, but the ledger sums to $119.10")
+            node.faults.delay_s = 0.0
+            await deck.sees("cached balance -$4.35: the cached balance is not the sum")
             assert "$120.00" in deck.line("on chain")
             await deck.say(":", str(OTHER_CUSTOMER))
+            await deck.sees(f"0x{'77' * 32}")
+            await deck.press("e")
+            await deck.sees(f"chain customer:{OTHER_CUSTOMER}", "mirrored")
+            await deck.say(":", str(SUSPENDED))
             await deck.sees("no deposit yet")
             assert "on chain" not in deck.text, "it has no account there"
             node.faults.answers = [(Status.UNAVAILABLE, "gone")]

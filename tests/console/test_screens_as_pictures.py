@@ -65,6 +65,19 @@ SCREENS = (
     ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
 )
+IN_CONFLICT = """
+WITH escrow AS (
+    INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, asset_type, timestamp)
+    VALUES (1042, repeat('08', 32), 'charge', 2.5, '0x2::usdc::USDC', '2026-03-13 10:00:00Z')),
+ledger AS (
+    INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash, created_at)
+    VALUES (1042, 'charge', -250, repeat('08', 32), '2026-03-13 10:00:00Z'))
+INSERT INTO console.chain_event (tx_digest, event_index, checkpoint, tx_index, at, type, fields, account_id, kind,
+                                 amount_usd, cents, customer_id, outcome, note)
+VALUES (decode(repeat('08', 32), 'hex'), 0, 210412345, 3, '2026-03-13 10:00:02Z',
+        '0x' || repeat('ab', 32) || '::escrow::ChargeEvent', '{"amount": "255"}', '0x' || repeat('e5', 32), 'charge',
+        2.55, 255, 1042, 'conflict', 'the books have under this digest: charge of $2.50 for customer 1042')
+"""
 SMALL_SCREENS = ("overview", "customer", "requests", "groups", "audit", "database", "control", "billing", "ledger")
 
 
@@ -79,6 +92,11 @@ async def test_loaded_screens(dsn: str, snapshots: Snapshots) -> None:
         await deck.press("enter")
         await deck.sees("Failed behind the gateway")
         snapshots.check("request", await picture(deck))
+        await deck.press("escape")
+        query(dsn, IN_CONFLICT)
+        await deck.say(":", f"event {'08' * 32}:0")
+        await deck.sees("stands for no event")
+        snapshots.check("event", await picture(deck))
 
 
 async def test_loaded_screens_on_a_small_terminal(dsn: str, snapshots: Snapshots) -> None:

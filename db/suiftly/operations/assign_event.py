@@ -11,6 +11,7 @@ from db.errors import Refused
 from db.operations import Change, Preview
 from db.suiftly.escrow_decision import Decision, OpenEvent
 from db.suiftly.escrow_posting import Plan, carry_out, plan
+from db.suiftly.money import exact_dollars, in_dollars
 from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
 
 _CUSTOMER: LiteralString = """
@@ -75,9 +76,9 @@ class _Assignment:
         if self.goes_on_record:
             lines.append(f"escrow account of customer {self.customer.id}: none → {money.account_id}")
         if self.decision.outcome == "mirrored":
-            lines.append(f"escrow mirror: + {money.kind} of {money.amount_usd.normalize():f}")
+            lines.append(f"escrow mirror: + {money.kind} of {exact_dollars(money.amount_usd)}")
             if self.decision.ledger is None and money.cents:
-                lines.append(f"ledger: + {money.kind} of {money.cents} cents")
+                lines.append(f"ledger: + {money.kind} of {in_dollars(money.cents)}")
         return tuple(lines)
 
     @property

@@ -13,6 +13,7 @@ from db.operations import Change, Preview
 from db.suiftly.escrow import ASSET
 from db.suiftly.escrow_decision import LEDGER_TYPES, EscrowRow, LedgerRow, OpenEvent
 from db.suiftly.escrow_posting import LOCK_CUSTOMERS, OnBooks, add_escrow, add_ledger, on_books
+from db.suiftly.money import exact_dollars, in_dollars
 from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
 
 Row = TypeVar("Row", EscrowRow, LedgerRow)
@@ -55,12 +56,12 @@ class Conflict:
     @property
     def row_words(self) -> str:
         """What the mirror says once the chain is accepted."""
-        return f"{self.money.kind} of {self.money.amount_usd.normalize():f} for customer {self.customer}"
+        return f"{self.money.kind} of {exact_dollars(self.money.amount_usd)} for customer {self.customer}"
 
     @property
     def entry_words(self) -> str:
         """What the ledger says then."""
-        return f"{LEDGER_TYPES[self.money.kind]} of {self.money.cents} cents for customer {self.customer}"
+        return f"{LEDGER_TYPES[self.money.kind]} of {in_dollars(self.money.cents)} for customer {self.customer}"
 
     @property
     def entry_is_right(self) -> bool:
@@ -80,7 +81,7 @@ class Conflict:
         added = (f"ledger: + {self.entry_words}",) if self.money.cents else ()
         if self.entry is None:
             return added
-        back = f"{_OPPOSITE[self.entry.kind]} of {self.entry.cents} cents for customer {self.entry.customer_id}"
+        back = f"{_OPPOSITE[self.entry.kind]} of {in_dollars(self.entry.cents)} for customer {self.entry.customer_id}"
         return (f"ledger: + {back}, which takes back the {self.entry.kind}", *added)
 
     @property

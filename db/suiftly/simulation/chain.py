@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow, class_row
 
 from db.chain.simulated.ledger import Ledger, SimulatedObject
 from db.chain.values import Address, Digest, MoveType, ObjectId
+from db.suiftly.simulation.chain_oddities import with_oddities
 
 PACKAGE: Final = ObjectId(f"0x{hashlib.sha256(b'the escrow contract of the demo').hexdigest()}")
 _SERVICE: Final = Address(f"0x{hashlib.sha256(b'the service of the demo').hexdigest()}")
@@ -109,7 +110,10 @@ async def ledger_of(connection: AsyncConnection[TupleRow]) -> Ledger:
     await read.execute(_READ)
     booked = connection.cursor(row_factory=class_row(_Booked))
     await booked.execute(_BOOKED)
-    events = [row.event for row in await read.fetchall()] + [row.event for row in await booked.fetchall()]
+    told = [row.event for row in await read.fetchall()]
+    known = {event[0] for event in told}
+    new = [event for event in (row.event for row in await booked.fetchall()) if event[0] not in known]
+    events = told + new if told else with_oddities(new, Random(1))
     ledger = Ledger(tip_at=_BEGAN)
     for (second, digest), group in groupby(
         sorted(events, key=lambda event: (int(event[1].timestamp()), event[0], event[2])),

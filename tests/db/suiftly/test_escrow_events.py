@@ -152,8 +152,8 @@ async def test_an_event_is_assigned_as_if_the_account_had_been_known(world: Worl
     preview = await world.source.preview(operation)
     assert preview.title == "Assign DepositEvent of 1.000000 USDC to customer 3"
     assert preview.changes == (
-        "unmatched → mirrored", f"escrow account of customer 3: none → {STRANGE}", "escrow mirror: + deposit of 1",
-        "ledger: + deposit of 100 cents",
+        "unmatched → mirrored", f"escrow account of customer 3: none → {STRANGE}", "escrow mirror: + deposit of $1.00",
+        "ledger: + deposit of $1.00",
     )  # fmt: skip
     assert preview.consequences[:2] == (
         "1 other event(s) of the transaction come with it.",
@@ -223,14 +223,14 @@ async def test_a_conflict_is_settled_for_the_chain(world: World) -> None:
     preview = await world.source.preview(operation)
     assert preview.changes == (
         "conflict → mirrored",
-        "escrow: charge of 0.91 for customer 1 → charge of 0.9 for customer 1",
-        "ledger: + credit of 91 cents for customer 1, which takes back the charge",
-        "ledger: + charge of 90 cents for customer 1",
+        "escrow: charge of $0.91 for customer 1 → charge of $0.90 for customer 1",
+        "ledger: + credit of $0.91 for customer 1, which takes back the charge",
+        "ledger: + charge of $0.90 for customer 1",
     )
     execute(world.dsn, "UPDATE escrow_transactions SET amount = 0.92 WHERE amount = 0.91")
     stale = await world.source.perform(operation.at_version(preview.version), "as shown")
     assert (stale.outcome, world.ledger_of(1)) == (Outcome.STALE, [("deposit", 500), ("charge", -91)])
-    assert "escrow: charge of 0.92 for customer 1 → charge of 0.9" in await world.done(operation)
+    assert "escrow: charge of $0.92 for customer 1 → charge of $0.90" in await world.done(operation)
     assert world.escrow_of(1) == [("charge", Decimal("0.90"), "USDC"), ("deposit", Decimal(5), "USDC")]
     assert sorted(world.ledger_of(1)) == [("charge", -91), ("charge", -90), ("credit", 91), ("deposit", 500)]
     [settled] = world.inbox("kind = 'charge' AND customer_id = 1")
@@ -260,9 +260,9 @@ async def test_a_conflict_is_settled_for_the_books_and_what_is_nobodys_is_dismis
     assert (await world.sync())["conflict"] == 2
     keep = KeepBooks(EventId(PAIR, 0))
     preview = await world.source.preview(keep)
-    assert preview.changes == ("conflict → dismissed", "stays: in the escrow mirror a charge of 0.12 for customer 1")
+    assert preview.changes == ("conflict → dismissed", "stays: in the escrow mirror a charge of $0.12 for customer 1")
     assert preview.consequences[-1] == "1 other row(s) under this digest stand for no event, and stay as they are."
-    assert "the books keep in the escrow mirror a charge of 0.12" in await world.done(keep)
+    assert "the books keep in the escrow mirror a charge of $0.12" in await world.done(keep)
     await world.done(AcceptChain(EventId(PAIR, 1)))
     amounts = [row[1] for row in (*world.escrow_of(1), *world.escrow_of(2))]
     assert sorted(amounts)[:3] == [Decimal("0.07"), Decimal("0.11"), Decimal("0.12")]

@@ -209,10 +209,10 @@ async def test_what_the_books_have_already_is_recognised_and_the_rest_is_a_confl
         (1, 0, "already_recorded", True, True, None),
         (2, 0, "already_recorded", True, False, "the escrow mirror had it, the ledger has no such entry"),
         (3, 0, "mirrored", True, True, "the ledger had it already"),
-        (4, 0, "conflict", False, False, f"{under}: charge of 0.91 for customer 1"),
+        (4, 0, "conflict", False, False, f"{under}: charge of $0.91 for customer 1"),
         (5, 0, "mirrored", True, True, None),
         (5, 1, "already_recorded", True, False, "the escrow mirror had it, the ledger has no such entry"),
-        (6, 0, "conflict", False, False, f"{under}: deposit of 2 in another coin for customer 1"),
+        (6, 0, "conflict", False, False, f"{under}: deposit of 2 of another coin for customer 1"),
     ]
     # The other charge of that transaction stood in the slot of the first one.
     assert [row[:3] for row in world.rows(ESCROW_ROWS) if row[1] == str(two)] == [(2, str(two), 0), (1, str(two), 1)]
