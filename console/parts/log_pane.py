@@ -122,11 +122,15 @@ class LogPane(RingLog[RequestRow]):
         self._jump(partial(self._open_at, moment))
 
     def _jump(self, work: _Work) -> None:
-        """Goes elsewhere in the log; a later jump takes the place of one under way."""
+        """Goes elsewhere in the log; a later jump takes the place of one under way, and one that comes back to a log
+        that was started again does nothing."""
         self.run_worker(partial(self._read, work), group="jump", exclusive=True)
 
     async def _open_at(self, moment: datetime) -> None:
+        flight = self._feed.flight
         past = await self._feed.around(moment)
+        if flight is not self._feed.flight:
+            return
         rows = (*past.older, *past.newer)
         if not rows:
             self.notify("No row that the filter lets through is kept.", markup=False, timeout=4)
@@ -166,7 +170,8 @@ class LogPane(RingLog[RequestRow]):
         self._seek(SLOW, newer=step > 0)
 
     def action_calm(self) -> None:
-        """Ends the search, and comes back from the past."""
+        """Ends the search, calls a jump off, and comes back from the past."""
+        self.workers.cancel_group(self, "jump")  # pyright: ignore[reportUnknownMemberType]
         self.search.end()
         if self.detached:
             self.post_message(self.Resumed(reload=True))
@@ -180,10 +185,13 @@ class LogPane(RingLog[RequestRow]):
             self._jump(partial(self._seek_beyond, sought, moment, newer))
 
     async def _seek_beyond(self, sought: RequestFilter, moment: datetime, newer: bool) -> None:
+        flight = self._feed.flight
         row = await self._feed.nearest(sought, moment, newer=newer)
+        if flight is not self._feed.flight:
+            return
         if row is None:
             self.notify(f"No {'newer' if newer else 'older'} hit is kept.", markup=False, timeout=4)
             return
         await self._open_at(row.timestamp)
-        if self.cursor_row != row:
+        if flight is self._feed.flight and self.cursor_row != row:
             self.seek(sought.matches, forward=True)

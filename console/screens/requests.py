@@ -92,7 +92,8 @@ class RequestsScreen(DeckScreen[Batch]):
         self._left = monotonic()
 
     def on_screen_resume(self) -> None:
-        if self._left is not None and monotonic() - self._left > _LONG_AWAY_S:
+        """Who reads finds the log as it was left, with its marks; who followed it, the newest rows."""
+        if self._left is not None and self.pane.following and monotonic() - self._left > _LONG_AWAY_S:
             minutes = (monotonic() - self._left) / 60
             self._restart(note=f"── away for {minutes:.0f} min: the log starts again here; older rows are above ──")
         self._left = None
@@ -219,3 +220,4 @@ class RequestsScreen(DeckScreen[Batch]):
     def go_to(self, text: str) -> None:
         """Shows the log around a moment. Raises ValueError with a sentence when it cannot be read."""
         self.pane.go_to(parse_past(text, datetime.now(UTC)))
+        self._left = None  # a log that starts again now would end that

@@ -1,7 +1,12 @@
 """Looking around in the log: windows, a moment, a search, errors, marks, and a line that adds up."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+import pytest
 
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, console, query
@@ -51,6 +56,74 @@ async def test_goto_shows_the_past_and_end_follows_again(business: str) -> None:
         assert "the past" not in deck.text
         log(business, 310, 311, ago_s=0)
         await follows(deck, 310)
+
+
+async def test_a_jump_under_way_ends_with_the_filter_it_was_for_and_is_called_off_by_escape(
+    business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(business, 0, 1, status=503, ago_s=3600)
+    log(business, 1, 10)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 9)
+        requests = deck.app.source.requests
+        asked, let_go, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        def holding(question: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+            async def held(*what: object, **how: object) -> object:
+                asked.set()
+                await let_go.wait()
+                answered.set()
+                return await question(*what, **how)
+
+            return held
+
+        monkeypatch.setattr(requests, "after", holding(requests.after))
+        monkeypatch.setattr(requests, "nearest", holding(requests.nearest))
+        for jump in ("goto", "E"):
+            await (deck.say(":", "goto -1h") if jump == "goto" else deck.press(jump))
+            await asyncio.wait_for(asked.wait(), 10)
+            await deck.press("1", "0")  # another window, and the first one again
+            let_go.set()
+            await asyncio.wait_for(answered.wait(), 10)
+            await deck.never_sees("the past", "PAUSED", for_s=0.5)
+            for event in (asked, let_go, answered):
+                event.clear()
+        await deck.press("E")
+        await asyncio.wait_for(asked.wait(), 10)
+        await deck.press("escape")
+        let_go.set()
+        await deck.never_sees("the past", "PAUSED", for_s=0.5)
+        await deck.press("E")
+        await deck.sees("the past; end follows")
+
+
+async def test_who_reads_finds_the_log_as_it_was_left_and_who_goes_to_a_moment_that_moment(
+    business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(business, 0, 1, ago_s=3600)
+    log(business, 1, 60)
+    later = [0.0]
+    monkeypatch.setattr("console.screens.requests.monotonic", lambda: monotonic() + later[0])
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 59)
+        await deck.press("up", "up", "space", "up", "enter")
+        await deck.sees("Blame")
+        later[0] += 60
+        log(business, 60, 61, ago_s=0)
+        await deck.press("escape")
+        await deck.sees("PAUSED", "+1 new")
+        await deck.press("m")
+        await _on(deck, 57)
+        assert "the log starts again here" not in deck.text
+        await deck.press("end")
+        await follows(deck, 60)
+        await deck.say(":", "overview")
+        later[0] += 60
+        await deck.say(":", "goto -1h")
+        await deck.sees("the past; end follows")
+        await _on(deck, 1)
 
 
 async def test_a_moment_that_cannot_be_read_is_refused(business: str) -> None:
