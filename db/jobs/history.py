@@ -198,10 +198,8 @@ class JobHistory:
             row = await cursor.fetchone()
             return row[0] if row else None
 
-    async def finish(
-        self, run_id: UUID, outcome: str, message: str, counts: Counter[str], pace: Pace | None, *, quiet: bool = False
-    ) -> None:
-        """Puts the end of a run on record, in the audit too unless `quiet`."""
+    async def finish(self, run_id: UUID, outcome: str, message: str, counts: Counter[str], pace: Pace | None) -> None:
+        """Puts the end of a run on record, in the audit too."""
         async with self._database.writing() as connection:
             cursor = await connection.execute(
                 """UPDATE console.job_run SET outcome = %(outcome)s, message = %(message)s, progress = NULL,
@@ -211,7 +209,7 @@ class JobHistory:
                 + _ENDED,
                 _so_far(run_id, counts, pace) | {"outcome": outcome, "message": message},
             )
-            await _on_record(connection, () if quiet else await cursor.fetchall())
+            await _on_record(connection, await cursor.fetchall())
 
     async def ask_to_stop(self, job: str, actor: Actor) -> bool:
         """Asks the running run of a job to stop at its next step; False when none is running. On record either way."""

@@ -88,7 +88,6 @@ class Run:
         self.explain = explain
         self.counts: Counter[str] = Counter()
         self.stage: Stage | None = None
-        self.unchanged = False  # set by a job that runs often and found nothing to do: the history alone keeps that
         self._checkpoint = checkpoint
 
     def begin(self, unit: str, total: int | None = None) -> Stage:

@@ -108,10 +108,10 @@ class _Attempt:
             raise
         finally:
             beating.cancel()
-        await self._finish(outcome, message, quiet=run.unchanged and outcome == "succeeded")
+        await self._finish(outcome, message)
 
-    async def _finish(self, outcome: str, message: str, *, quiet: bool = False) -> None:
-        await self._history.finish(self._run_id, outcome, message, self._counts, self._pace, quiet=quiet)
+    async def _finish(self, outcome: str, message: str) -> None:
+        await self._history.finish(self._run_id, outcome, message, self._counts, self._pace)
         async with self._database.writing() as connection:
             await notify(connection, "jobs")
 

@@ -68,7 +68,6 @@ class EndRotatedKeys(Job):
             await run.report("revoking", done=len(due), keys=len(due))
             # A dry run is rolled back: the next step would find the same keys again.
             more = len(due) == _BATCH and not run.dry_run
-        run.unchanged = not run.counts["keys"] and not run.dry_run
         return f"{'would revoke' if run.dry_run else 'revoked'} {run.counts['keys']:,} rotated keys"
 
 

@@ -44,7 +44,6 @@ class GenerateVault(Job):
         if run.explain is not None:
             for change in published.changes:
                 run.explain(change.sentence)
-        run.unchanged = published.label is None and not run.dry_run
         await run.report("published", versions=published.label is not None)
         return published.sentence
 

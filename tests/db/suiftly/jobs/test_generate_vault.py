@@ -293,12 +293,3 @@ async def test_clean_up_keeps_the_newest_files_and_those_in_use(vault: Press, mo
     vault.assert_whole()
     vault.directory.rename(vault.directory.with_name("gone"))
     assert (await vault.source.run_job(CleanUp())).outcome == "partial"
-
-
-async def test_a_run_that_changes_nothing_is_in_the_history_alone(vault: Press) -> None:
-    await vault.published()
-    assert (await vault.generate()).counts == {"versions": 0}
-    assert (await vault.generate(dry_run=True)).outcome == "succeeded"
-    assert rows(vault.dsn, "SELECT count(*) FROM console.job_run") == [(3,)]
-    actions = rows(vault.dsn, "SELECT action, message LIKE '%dry run%' FROM console.audit ORDER BY seq")
-    assert actions == [("publish-vault", False), ("run-job", False), ("run-job", True)]
