@@ -77,7 +77,6 @@ class Profile(BaseModel):
     read_only: bool | None = None  # None: production profiles start read-only, others do not
     pgbouncer: bool = False  # transaction pooling: no prepared statements
     statement_timeout_s: float = Field(default=5.0, gt=0, le=600)
-    frames_per_second: float = Field(default=10.0, ge=1, le=30)
     mouse: bool = True
     clipboard: Literal["auto", "osc52", "tmux", "off"] = "auto"  # how rows are copied; auto: tmux inside of it
     api_secret_file: Path | None = None  # 64 hex digits, mode 0600; None: API_SECRET_KEY of the environment

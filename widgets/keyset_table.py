@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, clamp
 from textual.message import Message
-from textual.reactive import reactive
 from textual.strip import Strip
 
 from widgets.columns import Column, row_spans, title_line
 from widgets.line_view import LineView
 from widgets.pages import Pages
-from widgets.tone import Tone, fit, inked
+from widgets.tone import Tone, inked
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -52,9 +50,6 @@ class KeysetTable(LineView, Generic[Row]):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keyset-table--header"}
     DEFAULT_CSS = "KeysetTable > .keyset-table--header { text-style: bold; background: $panel; }"
-
-    stale: reactive[bool] = reactive(False)
-    """Greys everything and says so in the header: the rows are those of the last good load."""
 
     @dataclass
     class Picked(Message, Generic[Item]):
@@ -119,9 +114,6 @@ class KeysetTable(LineView, Generic[Row]):
         new = self._pages.take(rows, complete)
         self._place(self._cursor, self._top)
         self._settled(before, under, ask=new > 0)
-
-    def watch_stale(self) -> None:
-        self._strips.clear()
 
     # What the owner may ask
 
@@ -283,8 +275,6 @@ class KeysetTable(LineView, Generic[Row]):
 
     def _header(self, width: int) -> Strip:
         line = title_line(self._columns, width)
-        if self.stale:
-            line = fit(line, max(0, width - 7)) + " stale "
         style = self.get_component_rich_style("keyset-table--header")
         return inked([(line, Tone.PLAIN)], width, self.palette).apply_style(style)
 
@@ -293,8 +283,6 @@ class KeysetTable(LineView, Generic[Row]):
             spans: list[tuple[str, Tone]] = [(" ", Tone.PLAIN), ("●" if marked else " ", Tone.ACCENT)]
             spans += row_spans(self._columns, self._pages.rows[place], width)
             strip = inked(spans, width, self.palette)
-            if self.stale:  # one grey: tones that shout would pass for news
-                strip = Strip([Segment(strip.text, Style(dim=True))], width)
             strip = strip.apply_style(self.palette.base)
             self._strips.set((place, marked), strip)
         return strip

@@ -45,10 +45,6 @@ class Prompt(Horizontal):
         kind: str
         text: str
 
-    @dataclass
-    class Dismissed(Message):
-        kind: str
-
     def __init__(
         self,
         rewrite: Callable[[str], str],
@@ -93,7 +89,6 @@ class Prompt(Horizontal):
 
     def action_dismiss(self) -> None:
         self.close()
-        self.post_message(self.Dismissed(self._kind))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -127,12 +127,6 @@ class RingLog(RingPane[Row]):
         self.following = True
         self._wake()
 
-    def set_format(self, format_row: Callable[[Row, int], Spans]) -> None:
-        """Write all rows anew, as when a mask is lifted."""
-        self._format_row = format_row
-        self._strips.clear()
-        self._repaint()
-
     def pause(self) -> None:
         """Stand still at what is on the screen."""
         self.following = False

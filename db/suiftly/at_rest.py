@@ -6,7 +6,6 @@ not: ours comes from the API secret by HKDF-SHA256, so rows sealed by the upstre
 """
 
 import base64
-import binascii
 import secrets
 from typing import Final
 
@@ -18,7 +17,7 @@ _TAG_BYTES: Final = 16
 
 
 class AtRestError(ValueError):
-    """A stored key that cannot be opened, or a text that is no key. The text never repeats either."""
+    """A text that is no key, or no secret. Its text never repeats either."""
 
 
 def seal(secret: bytes, key: str) -> str:
@@ -31,39 +30,6 @@ def seal(secret: bytes, key: str) -> str:
     sealed = AESGCM(_derived_key(secret)).encrypt(iv, key.encode(), None)
     ciphertext, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
     return ":".join(base64.b64encode(part).decode() for part in (iv, tag, ciphertext))
-
-
-def open_(secret: bytes, stored: str) -> str:
-    """The full key again. Raises AtRestError when the text has another form, was altered, or has another secret."""
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    parts = _parts(stored)
-    if parts is None:
-        raise AtRestError("api_key_id: not of the form iv:tag:ciphertext; the row was written by another program")
-    iv, tag, ciphertext = parts
-    try:
-        key = AESGCM(_derived_key(secret)).decrypt(iv, ciphertext + tag, None).decode("ascii", "replace")
-    except InvalidTag:
-        raise AtRestError(
-            "api_key_id: does not open with this API secret; check API_SECRET_KEY, or the row was altered"
-        ) from None
-    if not looks_like_key(key):
-        raise AtRestError("api_key_id: opens to something that is no API key; the row was sealed by another program")
-    return key
-
-
-def is_sealed(stored: str) -> bool:
-    """True when the text has the sealed form; an Oct-2025 database holds the bare key in the same column."""
-    return _parts(stored) is not None
-
-
-def _parts(stored: str) -> tuple[bytes, bytes, bytes] | None:
-    try:
-        iv, tag, ciphertext = (base64.b64decode(part, validate=True) for part in stored.split(":"))
-    except (ValueError, binascii.Error):
-        return None
-    return (iv, tag, ciphertext) if len(iv) == _IV_BYTES and len(tag) == _TAG_BYTES else None
 
 
 def _derived_key(secret: bytes) -> bytes:

@@ -155,12 +155,6 @@ def sha256_hex(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def mask(key: str) -> str:
-    """The only form in which a key is shown: prefix, ellipsis, last four characters."""
-    _check_shape(key)
-    return f"{key[0]}…{key[-4:]}"
-
-
 def parse_secret(text: str) -> bytes:
     """The API secret: 64 hex digits (API_SECRET_KEY or X_API_KEY_SECRET) to 32 bytes."""
     if not re.fullmatch(r"\s*[0-9a-fA-F]{64}\s*", text):

@@ -301,23 +301,6 @@ async def test_equal_rows_repaint_nothing_and_one_changed_row_repaints_one_line(
         assert app.table.painted == 3  # the line left and the line entered
 
 
-async def test_stale_greys_all_and_says_so() -> None:
-    app = TableApp()
-    async with app.run_test(size=SIZE) as pilot:
-        app.table.show([Customer(1), Customer(2, status="closed")], complete=True)
-        fresh = list(app.table.render_line(2))
-        assert len(fresh) > 1
-        app.table.stale = True
-        await pilot.pause()
-        (grey,) = app.table.render_line(2)
-        assert grey.style is not None
-        assert grey.style.dim
-        assert seen(app.table)[0].endswith("stale")
-        app.table.stale = False
-        assert list(app.table.render_line(2)) == fresh
-        assert "stale" not in seen(app.table)[0]
-
-
 async def test_a_resize_keeps_the_cursor_in_view() -> None:
     app = TableApp()
     async with app.run_test(size=SIZE) as pilot:

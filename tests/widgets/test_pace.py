@@ -151,7 +151,7 @@ class LogApp(App[None]):
         super().__init__(driver_class=driver)
         self.written = driver.written
         self.replies = replies
-        self.log_view: RingLog[int] = RingLog(lambda row, _: [(f"row {row}", Tone.PLAIN)], pace=pace)
+        self.log_view: RingLog[int] = RingLog(self.write, pace=pace)
         self.frames = 0
         self._numbers = count(100)
 
@@ -166,6 +166,9 @@ class LogApp(App[None]):
         event.pane.asked()
         if self.replies:
             event.pane.answered()
+
+    def write(self, row: int, _width: int) -> Spans:
+        return [(f"row {row}", Tone.PLAIN)]
 
     def feed(self, rows: int) -> None:
         self.log_view.extend([next(self._numbers) for _ in range(rows)])
@@ -264,14 +267,14 @@ async def test_only_lines_that_changed_are_written_and_no_blank_ends() -> None:
         assert last[HEIGHT] == "›row 130"
 
 
-async def test_a_shorter_line_leaves_nothing_of_a_longer_one() -> None:
-    app = LogApp(Pace(lines_per_second=1000))
-
-    def write(row: int, _width: int) -> Spans:
+class LongAndShortApp(LogApp):
+    def write(self, row: int, _width: int) -> Spans:
         return [("long " * (row % 2 + 1), Tone.PLAIN)]
 
+
+async def test_a_shorter_line_leaves_nothing_of_a_longer_one() -> None:
+    app = LongAndShortApp(Pace(lines_per_second=1000))
     async with running(app) as pilot:
-        app.log_view.set_format(write)
         app.log_view.extend([1])
         await pilot.pause(0.2)
         app.written.clear()

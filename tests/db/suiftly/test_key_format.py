@@ -73,10 +73,6 @@ def test_hash_of_the_key(vector: Vector, digest: str) -> None:
     assert key_format.sha256_hex(vector.key) == digest
 
 
-def test_mask_shows_prefix_and_last_four() -> None:
-    assert key_format.mask(VECTORS[0].key) == "S…BEDQ"
-
-
 @vectors
 def test_every_changed_character_is_noticed(vector: Vector) -> None:
     """Every body position, every other character of its alphabet; 16 bits of tag let few through."""
@@ -130,7 +126,7 @@ def test_nothing_else_that_is_typed_begins_like_a_key() -> None:
 )
 def test_what_is_no_key(text: str) -> None:
     assert not key_format.looks_like_key(text)
-    for use in (key_format.fingerprint, key_format.sha256_hex, key_format.mask, key_format.parse_fingerprint):
+    for use in (key_format.fingerprint, key_format.sha256_hex, key_format.parse_fingerprint):
         with pytest.raises(KeyFormatError) as caught:
             use(text)
         assert not text or text not in str(caught.value)

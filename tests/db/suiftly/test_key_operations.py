@@ -13,7 +13,6 @@ from db.audit import Actor, Audit
 from db.database import Database
 from db.jobs.runner import run_job
 from db.operations import Operation, Outcome
-from db.suiftly import at_rest
 from db.suiftly.api_secret import NOT_SET, ApiSecret
 from db.suiftly.attention import attention
 from db.suiftly.issuer import Issuer
@@ -40,6 +39,7 @@ from tests.db.suiftly.key_shop import (
     shown,
     states,
 )
+from tests.key_reader import read_key
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_a_new_key_is_handed_over_once_and_stands_nowhere_in_the_clear(dat
     ((sealed, fp, hashed, metadata, active),) = run(
         shop, "SELECT api_key_id, api_key_fp, api_key_hash, metadata, is_active FROM api_keys"
     )
-    assert at_rest.open_(SECRET, sealed) == key
+    assert read_key(SECRET, sealed) == key
     assert (fp, hashed, metadata, active) == (fingerprint(key), sha256_hex(key), OPEN.to_json(), True)
     row = await Audit(database).find(receipt.operation_id)
     assert row is not None
@@ -232,4 +232,4 @@ async def test_a_simulated_business_has_its_own_secret(database: Database, shop:
         assert await ApiSecret().here(connection) == own
     assert (await do(database, new_key())).done
     ((sealed,),) = run(shop, "SELECT api_key_id FROM api_keys")
-    assert decode(own, at_rest.open_(own, sealed)).customer_id == CUSTOMER
+    assert decode(own, read_key(own, sealed)).customer_id == CUSTOMER

@@ -9,10 +9,11 @@ import pytest
 from psycopg.rows import TupleRow
 
 from db.errors import Refused
-from db.suiftly import at_rest, key_format
+from db.suiftly import key_format
 from db.suiftly.key_metadata import KeyMetadata
 from db.suiftly.simulation import demo_secret, populate
 from db.suiftly.simulation.invention import invent_customers, invent_keys
+from tests.key_reader import read_key
 
 NOW = datetime(2026, 6, 15, 9, 30, tzinfo=UTC)
 
@@ -82,7 +83,7 @@ async def test_keys_are_real_and_sealed(connection: psycopg.AsyncConnection[Tupl
     )
     assert len(rows) == made.api_keys
     for sealed, fp, digest, customer_id, service, metadata, created, revoked, by, reason, status, joined in rows:
-        key = at_rest.open_(secret, sealed)
+        key = read_key(secret, sealed)
         decoded = key_format.decode(secret, key)
         assert (decoded.customer_id, decoded.service, decoded.fingerprint) == (customer_id, service, fp)
         assert decoded.metadata == KeyMetadata.from_json(metadata)
