@@ -86,7 +86,7 @@ def _status_lines(target: str, node: ServiceInfo | None, trouble: str | None, in
     if node is not None:
         kept = f"{node.lowest:,} to {node.tip:,}"
         lines += [("chain", f"{node.chain} ({node.chain_id})"), ("checkpoints", kept), ("newest", node.tip_at)]
-    if inbox.cursor is None:
+    if inbox.cursor is None or inbox.cursor.target is None:  # a run began, and has kept nothing yet
         lines.append(("read", "nothing yet; run `opsdeck chain sync`"))
     else:
         lines += [("read up to", f"{inbox.cursor.covered:,}"), ("last read", inbox.cursor.updated_at)]
