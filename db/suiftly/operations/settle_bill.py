@@ -144,6 +144,7 @@ class PayBill(_MoveBill):
     sources = ("pending", "failed")
     target = "paid"
     verb = "Pay"
+    writes = ("UPDATE public.billing_records", "INSERT public.ledger_entries", "UPDATE public.customers")
 
     digest: str = ""
     period_days: int = 0  # of the spending limit, as in the price book
@@ -175,14 +176,26 @@ class PayBill(_MoveBill):
         return found
 
     async def _mirrored(self, connection: Connection, found: _Bill) -> bool:
-        """Whether the ledger has this charge already, as when the chain was read before."""
+        """Whether the ledger has this charge already, as when the chain was read before: one that no bill took yet."""
         cursor = await connection.execute(
-            """SELECT FROM ledger_entries
-               WHERE tx_hash = ANY(%s) AND customer_id = %s AND type = 'charge' AND amount_usd_cents = %s
-                 AND (invoice_id IS NULL OR invoice_id = %s)""",
-            (list(self._transaction.spellings), self.customer_id, -found.cents, str(self.bill)),
+            """SELECT count(*) > (SELECT count(*) FROM billing_records b
+                                  WHERE b.tx_digest = ANY(%(digests)s) AND b.customer_id = %(customer)s
+                                    AND b.type = 'charge' AND b.status = 'paid' AND b.amount_usd_cents = %(cents)s
+                                    AND NOT EXISTS (SELECT FROM ledger_entries own
+                                                    WHERE own.customer_id = b.customer_id
+                                                      AND own.invoice_id = b.id::text))
+               FROM ledger_entries
+               WHERE tx_hash = ANY(%(digests)s) AND customer_id = %(customer)s AND type = 'charge'
+                 AND amount_usd_cents = -%(cents)s AND (invoice_id IS NULL OR invoice_id = %(bill)s)""",
+            {
+                "digests": list(self._transaction.spellings),
+                "customer": self.customer_id,
+                "cents": found.cents,
+                "bill": str(self.bill),
+            },
         )
-        return await cursor.fetchone() is not None
+        row = await cursor.fetchone()
+        return row is not None and bool(row[0])
 
     async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
         lines = [f"Digest {self._transaction}. Opsdeck does not ask the chain whether it happened."]

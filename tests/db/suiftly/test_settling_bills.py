@@ -152,6 +152,26 @@ async def test_a_charge_that_the_chain_brought_is_not_written_twice(source: Sour
     assert (await perform(source, operation)).done
     assert customer(dsn) == (100, None)
     assert len(rows(dsn, "SELECT FROM ledger_entries WHERE type = 'charge'")) == 1
+    # It paid that bill and no other: others of the same amount get charges of their own, until the chain brings one.
+    execute(dsn, "UPDATE customers SET current_balance_usd_cents = 5000 WHERE customer_id = 7")
+    for day, left in ((4, 3765), (5, 2530), (6, 2530)):
+        execute(
+            dsn,
+            """INSERT INTO billing_records
+                   (customer_id, billing_period_start, billing_period_end, amount_usd_cents, type)
+               VALUES (7, %s, %s, 1235, 'charge')""",
+            on(f"06-0{day}"), on(f"06-0{day + 1}"),
+        )  # fmt: skip
+        if day == 6:
+            execute(
+                dsn,
+                "INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash)"
+                " VALUES (7, 'charge', -1235, %s)",
+                DIGEST,
+            )
+        [next_] = rows(dsn, "SELECT id FROM billing_records WHERE customer_id = 7 AND status = 'pending'")
+        assert (await perform(source, PayBill(next_["id"], 7, digest=DIGEST))).done
+        assert customer(dsn)[0] == left
 
 
 async def test_two_who_pay_at_once_pay_once(source: Source, dsn: str) -> None:
