@@ -18,9 +18,10 @@ from db.changes import notify
 from db.database import Database
 from db.errors import Denied, Refused
 from db.moments import rfc3339
-from db.operations import checked_reason
+from db.operations import checked_reason, perform
 from db.suiftly.explain import mask_ip
 from db.suiftly.export_file import Disguise, Format, usable, whole_or_nothing
+from db.suiftly.operations.release_addresses import ReleaseAddresses
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_record import as_record
 from db.suiftly.requests import Cursor, Requests
@@ -103,7 +104,7 @@ async def export(database: Database, order: Export, *, actor: Actor, tell: Tell)
         rows=0,
         start=order.start,
         end=order.end,
-        filter=_words(order.cursor.filter),
+        filter=" ".join(_words(order.cursor.filter)),
         client_addresses="readable" if order.addresses else "masked",
         identities="pseudonyms" if order.anonymise else "as logged",
     )
@@ -135,12 +136,12 @@ async def _write(requests: Requests, order: Export, file: TextIO, tell: Tell) ->
     return rows
 
 
-def _words(wanted: RequestFilter) -> str:
+def _words(wanted: RequestFilter) -> tuple[str, ...]:
     """The filter as typed; an address in it is masked like those in the rows."""
     words = replace(wanted, ip=None).chips()
     if wanted.ip is not None:
         words = (*words, f"{'!' * ('ip' in wanted.negated)}ip:{mask_ip(wanted.ip)}")
-    return " ".join(words)
+    return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,37 +153,33 @@ class _Record:
     order: Export
 
     async def release_addresses(self, done: Exported) -> None:
-        """Before the first address is read. Raises Refused when that cannot be on record."""
+        """Before the first address is read. Raises Refused when that is not on record, or takes a second person."""
         if not self.order.addresses:
             return
-        try:
-            await self._add("reveal-address", "Client addresses were released for an export", _facts(done))
-        except Denied as error:
-            raise Refused(f"client addresses are exported on record only: {error}") from error
+        reason, wanted = checked_reason(self.order.reason), self.order.cursor.filter
+        release = ReleaseAddresses(
+            done.path, _words(wanted), self.order.start, self.order.end, self._named, _facts(done)
+        )
+        receipt = await perform(self.database, release, actor=self.actor, reason=reason)
+        if not receipt.done:
+            raise Refused(f"client addresses are exported on record only. {receipt.message} Asked for: {release.shell}")
 
     async def exported(self, done: Exported) -> Exported:
         """Once all rows are written. Who may not write the record may export all the same, and is told."""
         facts = _facts(done) | {"rows": done.rows}
         try:
             message = f"Exported {done.rows:,} rows"
-            return replace(done, operation_id=await self._add("export-requests", message, facts))
+            return replace(done, operation_id=await self._add(message, facts))
         except Denied as error:
             return replace(done, not_on_record=str(error))
 
-    async def _add(self, action: str, message: str, facts: dict[str, Any]) -> UUID:
-        reason, wanted = self.order.reason, self.order.cursor.filter
-        if reason or self.order.addresses:
-            reason = checked_reason(reason)
-        named = (("customer", wanted.customer), ("key", wanted.key))
+    async def _add(self, message: str, facts: dict[str, Any]) -> UUID:
         entry = Entry(
             operation_id=uuid4(),
-            action=action,
-            # 0 stands for none.
-            subjects=tuple(
-                f"{kind}:{value}" for kind, values in named if kind not in wanted.negated for value in values if value
-            ),
+            action="export-requests",
+            subjects=self._named,
             actor=self.actor,
-            reason=reason,
+            reason=checked_reason(self.order.reason) if self.order.reason else "",
             outcome="done",
             message=message,
             after={"export": facts},
@@ -191,6 +188,15 @@ class _Record:
             await audit.write(connection, entry)
             await notify(connection, "audit")
         return entry.operation_id
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """Whom the filter names; 0 stands for none."""
+        wanted = self.order.cursor.filter
+        named = (("customer", wanted.customer), ("key", wanted.key))
+        return tuple(
+            f"{kind}:{value}" for kind, values in named if kind not in wanted.negated for value in values if value
+        )
 
 
 def _facts(done: Exported) -> dict[str, Any]:

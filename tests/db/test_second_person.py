@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,11 +13,25 @@ from psycopg.conninfo import conninfo_to_dict
 from db.audit import Actor
 from db.database import Database
 from db.errors import Refused
-from db.source import Approve, Outcome, Receipt, Reject, RequireSecondPerson, RevokeKeys, Rule, Source
+from db.source import (
+    Approve,
+    Export,
+    ExportFormat,
+    Outcome,
+    Receipt,
+    Reject,
+    RequireSecondPerson,
+    RevealAddress,
+    RevokeKeys,
+    Rule,
+    Source,
+    parse_request_filter,
+)
 from tests.console.command import opsdeck
-from tests.db.seed import CUSTOMER, add_customer, add_key
+from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 
 TWO = RevokeKeys((42, 43))
+NOW = datetime.now(UTC)
 RULE = Rule("revoke-keys", 1, 3600, "role")
 
 
@@ -126,6 +142,32 @@ async def test_what_is_rejected_expired_or_in_vain_lets_nobody_do_it(team: Team)
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(forged)  # pyright: ignore
+
+
+async def test_no_address_goes_into_a_file_past_the_rule_for_addresses(team: Team, tmp_path: Path) -> None:
+    add_request(team.dsn, client_ip="203.0.113.77", customer_id=CUSTOMER)
+    nobody = RevealAddress(NOW, "r1-s03", customer_id=None, key=0)
+    assert nobody.weight == 1, "a request that names nobody counts too"
+    assert (await team.owner.perform(RequireSecondPerson("reveal-address", replace(RULE, above=9)), "policy 8")).done
+    cursor = (
+        await team.ann.requests.begin(parse_request_filter(f"customer:{CUSTOMER} !ip:10.1.2.0/24"), recent=0)
+    ).cursor
+    span = (NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+    order = Export(cursor, tmp_path / "log.jsonl", ExportFormat.JSONL, *span, addresses=True, reason="abuse case 7")
+    other = replace(order, end=NOW)
+    assert (await team.ann.export(replace(order, addresses=False, path=tmp_path / "masked"), print)).rows == 1
+    for _ in range(2):
+        with pytest.raises(Refused, match="takes a second person"):
+            await team.ann.export(order, print)
+    [request] = await team.bob.approvals.page(open_only=True)
+    filters = f"--customer {CUSTOMER} --ip '!10.1.x.x'"
+    assert request.command.startswith(f"opsdeck export {order.path} {filters} --from ")
+    assert (await team.bob.perform(Approve(request.approval_id), "seen the case")).done
+    with pytest.raises(Refused, match="takes a second person"):
+        await team.ann.export(other, print)
+    assert not order.path.exists()
+    assert (await team.ann.export(order, print)).client_addresses == "readable"
+    assert "203.0.113.77" in order.path.read_text()
 
 
 async def test_the_same_in_the_shell_of_a_team_that_shares_one_login(team: Team) -> None:

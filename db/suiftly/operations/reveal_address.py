@@ -36,6 +36,11 @@ class RevealAddress(Operation):
         return tuple(f"{kind}:{value}" for kind, value in named if value)
 
     @property
+    def weight(self) -> int:
+        """Of a request that names nobody too: it is somebody's address."""
+        return max(1, len(self.subjects))
+
+    @property
     def shell(self) -> str:
         span = ("--from", rfc3339(self.at), "--to", rfc3339(self.at + timedelta(microseconds=1)))
         return shlex.join(("opsdeck", "export", "FILE.jsonl", "--server", self.server, *span, "--addresses"))
