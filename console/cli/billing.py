@@ -74,6 +74,7 @@ def add(commands: Subparsers) -> None:
     credit.add_argument("--amount", metavar="USD", type=_cents, required=True, help="in dollars, such as 12.50")
     credit.set_defaults(run=credit_customer)
     adopt = change.add_verb(verbs, "adopt-prices", "bill by the price book of this profile from now on")
+    adopt.add_argument("label", metavar="LABEL", help="the book of this profile, such as head-2026-0a1b2c3d4e5f")
     adopt.set_defaults(run=adopt_prices)
     billing_books.add(verbs)
 
@@ -182,4 +183,8 @@ async def credit_customer(context: Context, options: Namespace) -> int:
 async def adopt_prices(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
+        if options.label != source.prices.label:
+            raise UsageError(
+                f"this profile has the price book {source.prices.label}, not {options.label[:64]!r}: name that one"
+            )
         return await change.carry_out(context, options, source, AdoptPrices(source.prices.label))

@@ -106,6 +106,7 @@ def test_bad_input_names_the_field_and_changes_nothing(june: str) -> None:
         "there is no bill 00000000": ("show", "00000000"),
         "--digest: give the 43 or 44 characters": ("pay", "0000", "--digest", "0xabc", *SURE),
         "--amount '1.5'": ("credit", "7", "--amount", "1.5", *SURE),
+        "this profile has the price book": ("adopt-prices", "head-2026-0a1b2c3d4e5f", *SURE),
         "--reason is missing": ("fail", "0000", "--yes"),
     }
     before = rows(june, "SELECT * FROM billing_records")

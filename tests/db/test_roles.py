@@ -22,9 +22,11 @@ from db.chain.values import ObjectId
 from db.database import Database
 from db.errors import Refused
 from db.migrate import ROLES, migrate, missing_roles
+from db.rights import Rights
 from db.source import (
     JOBS,
     AcceptChain,
+    AdoptPrices,
     ApiSecret,
     AssignEvent,
     CreateKey,
@@ -37,6 +39,8 @@ from db.source import (
     KeyMetadata,
     KeySearch,
     KeyService,
+    Operation,
+    PayBill,
     Receipt,
     RevokeKeys,
     RotateKey,
@@ -109,6 +113,17 @@ def refused(dsn: str, *statements: str) -> None:
             except (psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException):
                 continue
             raise AssertionError(f"it was let do: {statement}")
+
+
+def test_who_lacks_a_right_that_an_operation_takes_is_told_so_first() -> None:
+    needed: dict[type[Operation], tuple[str, ...]] = {
+        AdoptPrices: ("UPDATE console.billing",),
+        PayBill: ("UPDATE public.billing_records", "INSERT public.ledger_entries", "UPDATE public.customers"),
+    }
+    for operation, rights in needed.items():
+        all_of_them = {"INSERT console.audit", *rights}
+        assert Rights(frozenset(all_of_them)).may(operation)
+        assert not any(Rights(frozenset(all_of_them - {one})).may(operation) for one in all_of_them)
 
 
 def test_every_table_has_a_line(dsn: str) -> None:

@@ -29,5 +29,5 @@ class PricedJob(Job):
         if row is not None and row[0] != self.prices.label:
             raise Refused(
                 f"this database is billed by the price book {row[0]}, and this profile has {self.prices.label}; "
-                "correct price_book and price_preset, or run `opsdeck billing adopt-prices`"
+                f"correct price_book and price_preset, or run `opsdeck billing adopt-prices {self.prices.label}`"
             )

@@ -17,6 +17,7 @@ class AdoptPrices(Operation):
 
     action = "adopt-prices"
     topic = "billing"
+    writes = ("UPDATE console.billing",)
 
     label: str
     version: str | None = None
@@ -27,7 +28,7 @@ class AdoptPrices(Operation):
 
     @property
     def shell(self) -> str:
-        return "opsdeck billing adopt-prices"
+        return f"opsdeck billing adopt-prices {self.label}"
 
     async def preview(self, connection: Connection) -> Preview:
         book, version = await self._read(connection, _SELECT)

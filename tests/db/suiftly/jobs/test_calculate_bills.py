@@ -254,6 +254,7 @@ async def test_a_database_is_billed_by_one_price_book(june: str, database: Datab
     source = Source(database, ANN, other)
     assert not (await source.perform(AdoptPrices(OCT.label), "no change")).done
     operation = AdoptPrices(other.label)
+    assert operation.shell == f"opsdeck billing adopt-prices {other.label}", "what is approved is this book alone"
     preview = await source.preview(operation)
     assert preview.changes == (f"price book: {OCT.label} → {other.label}",)
     assert (await source.perform(operation.at_version(preview.version), "rounding as agreed")).done
