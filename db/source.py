@@ -62,7 +62,7 @@ from db.suiftly.export import Progress as ExportProgress
 from db.suiftly.export_file import Format as ExportFormat
 from db.suiftly.gateways import GatewayState, GatewayVault, fleet_words
 from db.suiftly.health import Check, State
-from db.suiftly.jobs import JOBS, accepting_loss, rebaselined
+from db.suiftly.jobs import JOBS, rebaselined
 from db.suiftly.key_format import (
     DecodedKey,
     begins_like_key,
@@ -89,6 +89,7 @@ from db.suiftly.operations.end_sessions import EndSessions
 from db.suiftly.operations.escrow_event import DismissEvent
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit
+from db.suiftly.operations.publish_despite_warning import PublishDespiteWarning
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
@@ -248,6 +249,7 @@ __all__ = [
     "Proof",
     "ProofState",
     "ProofStep",
+    "PublishDespiteWarning",
     "Receipt",
     "Reject",
     "Replica",
@@ -294,7 +296,6 @@ __all__ = [
     "Visitor",
     "Watched",
     "Watermark",
-    "accepting_loss",
     "actions",
     "as_record",
     "begins_like_key",

@@ -27,7 +27,7 @@ def add(commands: Subparsers) -> None:
     sync = add_command(verbs, "sync", "read what is new on the chain: runs the job sync-chain")
     sync.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
     sync.add_argument("--json", action="store_true", help="print the run as JSON")
-    sync.set_defaults(run=jobs.run_jobs, job="sync-chain", all_due=False, rebaseline=False, accept_loss=False)
+    sync.set_defaults(run=jobs.run_jobs, job="sync-chain", all_due=False, rebaseline=False)
     reconcile = add_command(
         verbs,
         "reconcile",

@@ -93,7 +93,7 @@ async def _prepare(settings: Settings, options: Namespace, folder: Path) -> None
         )
         await settle_vaults(database, folder)
         # Before the gateways start: without a vault they serve nobody.
-        await Source(database).publish_access("")
+        await Source(database).publish_vault("")
     finally:
         await database.close()
     if examples:

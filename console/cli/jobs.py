@@ -13,7 +13,7 @@ from console.cli.values import rows_at_most
 from console.settings import UsageError
 from console.words import pace_words
 from db.page import page_of
-from db.source import JOBS, JobRun, Pace, accepting_loss, rebaselined
+from db.source import JOBS, JobRun, Pace, rebaselined
 
 _Result = TypeVar("_Result")
 
@@ -34,11 +34,6 @@ def add(commands: Subparsers) -> None:
         "--rebaseline",
         action="store_true",
         help="after a restore into another cluster: recount what the log proves, then go on from there",
-    )
-    run.add_argument(
-        "--accept-loss",
-        action="store_true",
-        help="publish a vault however many customers vanish from it, or when the version before cannot be read",
     )
     run.add_argument("--json", action="store_true", help="print the run as JSON")
     run.set_defaults(run=run_jobs)
@@ -75,8 +70,8 @@ async def list_jobs(context: Context, options: Namespace) -> int:
 
 async def run_jobs(context: Context, options: Namespace) -> int:
     if options.all_due:
-        if options.dry_run or options.rebaseline or options.accept_loss:
-            raise UsageError("--all-due takes no --dry-run, --rebaseline or --accept-loss; name one job for these")
+        if options.dry_run or options.rebaseline:
+            raise UsageError("--all-due takes no --dry-run or --rebaseline; name one job for these")
         async with context.source() as source:
             runs = await _until_stopped(source.run_due_jobs())
         if options.json:
@@ -94,10 +89,6 @@ async def _run_one(context: Context, options: Namespace) -> int:
         job = rebaselined(job)
         if job is None:
             raise UsageError(f"--rebaseline is for jobs that count the log; {options.job} is none of them")
-    if options.accept_loss:
-        job = accepting_loss(job)
-        if job is None:
-            raise UsageError(f"--accept-loss is for jobs that publish a vault; {options.job} does not")
     single: list[str] = []
     explain = single.append if options.dry_run else None
     async with context.source() as source:

@@ -110,7 +110,7 @@ async def _publish(source: Source, operation: RevokeKeys, receipt: Receipt) -> c
     """Publishes, and looks into the newest version for the keys."""
     trouble: str | None = None
     try:
-        run = await source.publish_access(f"after operation {receipt.operation_id}")
+        run = await source.publish_vault(f"after operation {receipt.operation_id}")
         trouble = run.message if run.outcome != "succeeded" else None
         since = receipt.at or run.started_at
         absences = [await source.vaults.absence(key, since) for key in operation.fingerprints]

@@ -24,11 +24,11 @@ async def check_place(source: Source) -> None:
         raise UsageError(f"--publish: {error}. Nothing was changed") from error
 
 
-async def publish(source: Source, receipt: Receipt) -> change.Followed:
+async def publish(source: Source, receipt: Receipt, *, vault: str = "ma") -> change.Followed:
     """Publishes what is on record now, and says which version holds it."""
     try:
-        run = await source.publish_access(f"after operation {receipt.operation_id}")
-        version = await source.vaults.find("ma") if run.outcome == "succeeded" else None
+        run = await source.publish_vault(f"after operation {receipt.operation_id}", vault)
+        version = await source.vaults.find(vault) if run.outcome == "succeeded" else None
         trouble = run.message
     except DatabaseError as error:
         version, trouble = None, str(error)
@@ -36,5 +36,7 @@ async def publish(source: Source, receipt: Receipt) -> change.Followed:
         return change.Followed(
             False, f"The change stands, but no vault with it is published: {trouble}", {"vault": None}
         )
-    sentence = f"Version {version.seq} of the ma vault, published {rfc3339(version.published_at)}, holds the change"
+    sentence = (
+        f"Version {version.seq} of the {vault} vault, published {rfc3339(version.published_at)}, holds the change"
+    )
     return change.Followed(True, sentence, {"vault": version})

@@ -1,18 +1,22 @@
-"""opsdeck vault list | show | diff | verify"""
+"""opsdeck vault list | show | diff | verify | publish"""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from console import failures
+from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
+from console.cli.publishing import check_place, publish
 from console.cli.values import customer_id, rows_at_most
 from console.settings import UsageError
+from db.errors import Refused
 from db.moments import rfc3339
 from db.page import page_of
-from db.source import VAULTS, Opened, Source, VaultDiff, VaultVersion
+from db.source import VAULT_JOBS, VAULTS, Opened, PublishDespiteWarning, Source, VaultDiff, VaultVersion
 
 _SECRET = ("encrypted_key", "metadata")  # of an encryption key: never shown
 
@@ -36,10 +40,22 @@ def add(commands: Subparsers) -> None:
     verify = add_command(verbs, "verify", "open a vault file and check it", "Says what it is, never a secret.")
     verify.add_argument("file", metavar="FILE", type=Path, help="a vault file, as a gateway has it")
     verify.set_defaults(run=verify_file)
+    despite = change.add_verb(verbs, "publish", "publish a vault despite a warning, such as that customers vanish")
+    despite.add_argument("vault", choices=VAULTS, help="which vault")
+    despite.add_argument(
+        "--accept-loss", metavar="N", type=_count, required=True, help="how many customers may vanish from it"
+    )
+    despite.set_defaults(run=publish_despite_warning)
     for parser in (show, diff):
         parser.add_argument("--vault", choices=VAULTS, default="ma", help="which vault (ma)")
     for parser in (listing, show, diff, verify):
         _json(parser)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise ArgumentTypeError(f"{text!r} is no number of customers")
+    return int(text)
 
 
 def _json(parser: ArgumentParser) -> None:
@@ -140,6 +156,20 @@ def _diff_text(diff: VaultDiff) -> str:
         return diff.sentence
     rows = [(change.customer_id, change.what, change.before, change.after) for change in diff.changes]
     return f"{table(('customer', 'what', 'before', 'after'), rows)}\n{diff.sentence}"
+
+
+async def publish_despite_warning(context: Context, options: Namespace) -> int:
+    change.check(context, options)
+    async with context.source() as source:
+        await check_place(source)
+        warning = await source.vault_warning(options.vault)
+        if warning is None:
+            job = VAULT_JOBS[options.vault].name
+            raise Refused(f"nothing warns of the {options.vault} vault; run `opsdeck jobs run {job}`")
+        operation = PublishDespiteWarning(warning, options.accept_loss)
+        return await change.carry_out(
+            context, options, source, operation, partial(publish, source, vault=options.vault)
+        )
 
 
 async def verify_file(context: Context, options: Namespace) -> int:

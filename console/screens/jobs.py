@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from console.failures import word
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import ago, moment, pace_words
-from db.source import JOBS, Job, JobRun, Source
+from db.errors import DatabaseError
+from db.source import JOBS, VAULT_JOBS, Job, JobRun, PublishDespiteWarning, Source
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
 from widgets.tone import Tone
@@ -54,6 +57,8 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         Binding("ctrl+r", "run", "Run", id="jobs.run", tooltip="Run this job now, unless someone else does"),
         Binding("ctrl+e", "dry_run", "Dry run", id="jobs.dry_run", tooltip="Say what it would change; change nothing"),
         Binding("ctrl+x", "stop", "Stop", id="jobs.stop", tooltip="Ask the running job to stop at its next step"),
+        Binding("ctrl+g", "publish", "Publish anyway", id="jobs.publish",
+                tooltip="Publish the vault of this job although it warns, say that customers would vanish"),
         Binding("slash", "filter", "Filter", key_display="/", priority=True, id="jobs.filter",
                 tooltip="Narrow the history: a job, an outcome"),
         Binding("ctrl+l", "clear", "Clear filter", show=False, id="jobs.clear", tooltip="The whole history again"),
@@ -125,8 +130,11 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         self.reload()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What the role may not do is not bound."""
-        return self.deck.deck_state.may_run_jobs if action in ("run", "dry_run", "stop") else True
+        """What the role may not do, or what has no meaning for this job, is not bound."""
+        may_run = self.deck.deck_state.may_run_jobs
+        if action == "publish":
+            return may_run and self.deck.deck_state.may(PublishDespiteWarning) and self._unpublished() is not None
+        return may_run if action in ("run", "dry_run", "stop") else True
 
     def action_filter(self) -> None:
         if not typed(self, "/"):
@@ -147,6 +155,32 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         job = self._chosen()
         if job is not None:
             self.deck.stop_job(job)
+
+    def action_publish(self) -> None:
+        """What it warns of is looked up anew: it may be over, or worse."""
+        vault = self._unpublished()
+        if vault is not None:
+            self.run_worker(partial(self._publish_anyway, vault), exclusive=True)
+
+    async def _publish_anyway(self, vault: str) -> None:
+        job = VAULT_JOBS[vault]
+        try:
+            warning = await self.source.vault_warning(vault)
+        except DatabaseError as error:
+            self.notify(word(error).text, title=job.name, severity="warning", timeout=10, markup=False)
+            return
+        if warning is None:
+            self.notify("Nothing warns of this vault: run the job.", title=job.name, timeout=5, markup=False)
+            return
+        run = partial(self.deck.start_job, job, dry_run=False)
+        self.deck.performer.start(PublishDespiteWarning(warning, warning.lost), done=run)
+
+    def _unpublished(self) -> str | None:
+        """The vault of the job under the cursor, where its last run failed."""
+        state = self.jobs.cursor_row
+        if state is None or state.last is None or state.last.outcome != "failed":
+            return None
+        return next((vault for vault, job in VAULT_JOBS.items() if job.name == state.job.name), None)
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:
         """A job: its history. A run: nothing more than the line below says."""
@@ -181,6 +215,7 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         state = self.jobs.cursor_row
         run = self.history.cursor_row if self.history.has_focus else state.last if state is not None else None
         self.query_one("#whole", Static).update(_whole(run) if run is not None else "")
+        self.refresh_bindings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +232,13 @@ _NAMES = tuple(job.name for job in JOBS)
 def parse_history(text: str) -> WantedRuns:
     """`clean-up failed`: a job, an outcome, or both. Raises ValueError with a sentence."""
     wanted = WantedRuns()
-    for word in text.split():
-        if word in _NAMES and wanted.job is None:
-            wanted = replace(wanted, job=word)
-        elif word in _TONES and wanted.outcome is None:
-            wanted = replace(wanted, outcome=word)
+    for part in text.split():
+        if part in _NAMES and wanted.job is None:
+            wanted = replace(wanted, job=part)
+        elif part in _TONES and wanted.outcome is None:
+            wanted = replace(wanted, outcome=part)
         else:
-            raise ValueError(f"{word!r} is neither a job nor an outcome ({', '.join(_TONES)})")
+            raise ValueError(f"{part!r} is neither a job nor an outcome ({', '.join(_TONES)})")
     return wanted
 
 

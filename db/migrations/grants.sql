@@ -71,6 +71,7 @@ BEGIN
         ('console.monthly_fee',             '{}',                       'INSERT, UPDATE',         NULL),
         ('console.billing_blocked',         '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.vault_version',           '{}',                       'INSERT',                 NULL),
+        ('console.vault_loss',              '{}',                       'INSERT, UPDATE',         NULL),
         ('console.vault_removed_key',       '{}',                       'INSERT',                 NULL),
         ('console.chain_event',             '{}',                       'INSERT, UPDATE',         NULL),
         ('console.chain_cursor',            '{}',                       'INSERT, UPDATE',         NULL),

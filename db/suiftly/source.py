@@ -32,7 +32,7 @@ from db.suiftly.health import Check, State, chain_check, health
 from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, priced
 from db.suiftly.jobs.clean_up import CleanUp
-from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateVault
+from db.suiftly.jobs.generate_vault import GenerateVault
 from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.key_format import DecodedKey, decode
 from db.suiftly.keys import Keys
@@ -46,7 +46,9 @@ from db.suiftly.spending_watch import SpendingWatch
 from db.suiftly.traffic import Traffic
 from db.suiftly.usage import Charts
 from db.suiftly.usage_top import Ranking
+from db.suiftly.vault.errors import VaultWarning, Warned
 from db.suiftly.vault.place import VaultPlace
+from db.suiftly.vault.publish import Publication
 from db.suiftly.vault.versions import Vaults
 
 VAULT_JOBS = {job.vault: job for job in JOBS if isinstance(job, GenerateVault)}
@@ -225,11 +227,20 @@ class Source:
             raise defects[0]
         return runs
 
-    async def publish_access(self, reason: str) -> JobRun:
-        """Publishes the MA vault as it has to be now, also when somebody else is publishing it as it was before."""
+    async def vault_warning(self, vault: str) -> VaultWarning | None:
+        """Why it would not be published now unless that is meant; None: nothing warns. Changes nothing."""
+        publication = Publication(self.database, vault, self.prices, await self.vaults.place(), self.actor, "")
+        try:
+            await publication.carry_out(dry_run=True)
+        except Warned as error:
+            return error.warning
+        return None
+
+    async def publish_vault(self, reason: str, vault: str = "ma") -> JobRun:
+        """Publishes a vault as it has to be now, also when somebody else is publishing it as it was before."""
         until = monotonic() + _PUBLISH_S
         while True:
-            run = await self.run_job(GenerateMaVault(reason=reason))
+            run = await self.run_job(type(VAULT_JOBS[vault])(reason=reason))
             if run.outcome != "skipped" or monotonic() > until:
                 return run
             await asyncio.sleep(_AGAIN_S)

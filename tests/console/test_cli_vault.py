@@ -131,6 +131,28 @@ def test_a_revocation_is_published_at_once_on_demand(vault: Press) -> None:
     assert "The revocation stands, but no vault without it is proven" in stuck.err
 
 
+def test_publishing_despite_a_warning_takes_a_reason_and_a_second_person_where_that_is_set(vault: Press) -> None:
+    because, place = ("--reason", "they left", "--yes"), configured(vault)
+    despite = ("vault", "publish", "ma", "--accept-loss", "2")
+    assert "--reason is missing" in opsdeck(vault.dsn, *despite, **place).complained(2)
+    assert "nothing warns of the ma vault" in opsdeck(vault.dsn, *despite, *because, **place).complained(1)
+    run(vault.dsn, "UPDATE customers SET status = 'closed' WHERE customer_id IN (1, 2)")
+    few = opsdeck(vault.dsn, "vault", "publish", "ma", "--accept-loss", "1", *because, **place)
+    assert (few.code, "2 customers would vanish, more than 1" in few.err) == (1, True)
+    rule = ("approvals", "require", "publish-despite-warning", "--above", "1", "--told-apart-by", "login")
+    assert opsdeck(vault.dsn, *rule, *because).code == 0
+    asked = opsdeck(vault.dsn, *despite, *because, SUDO_USER="ann", **place)
+    assert (asked.code, "takes a second person" in asked.err) == (1, True)
+    assert len(vault.files()) == 2
+    [request] = opsdeck(vault.dsn, "approvals", "list", "--json").json["requests"]
+    assert request["command"] == "opsdeck vault publish ma --accept-loss 2"
+    assert opsdeck(vault.dsn, "approvals", "approve", request["approval_id"], *because, SUDO_USER="bob").code == 0
+    done = opsdeck(vault.dsn, *despite, *because, SUDO_USER="ann", **place)
+    assert (done.code, "approved by bob" in done.out) == (0, True)
+    assert "Version 3 of the ma vault, published" in done.out
+    assert set(vault.content()["customers"]) == {"3", "5"}
+
+
 def test_a_change_of_a_customer_is_published_at_once_on_demand(vault: Press) -> None:
     why = ("--reason", "abuse", "--yes", "--publish")
     assert "--publish: no vault directory is configured" in opsdeck(

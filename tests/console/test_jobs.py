@@ -1,13 +1,29 @@
 """Running a job from the console: what it would do, what it did, and that others see it."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from console.settings import Profile, Settings
 from console.words import pace_words
+from db.database import Database
 from db.source import Pace
 from tests.console.conftest import CUSTOMER
-from tests.console.screens import console, query
+from tests.console.screens import WatchedDeck, console, operator_at, query
 from tests.db.seed import add_request
+from tests.db.suiftly.jobs.publishing import Press, press
+from tests.db.suiftly.jobs.publishing import business as vault_business
+
+
+@pytest.fixture
+async def vault(dsn: str, database: Database, tmp_path: Path) -> Press:
+    """One version of MA."""
+    vault_business(dsn)
+    made = press(dsn, database, tmp_path)
+    await made.published()
+    return made
 
 
 @pytest.mark.parametrize(
@@ -100,6 +116,25 @@ async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(bu
         await deck.sees("Run clean-up", "deleted for good")
         await deck.press("x", "tab", "enter", "ctrl+l")
         await deck.sees("clean-up: succeeded")
+
+
+async def test_a_vault_that_warns_is_published_all_the_same_with_the_number_typed_and_a_reason(vault: Press) -> None:
+    query(vault.dsn, "UPDATE customers SET status = 'closed' WHERE customer_id IN (1, 2)")
+    settings = Settings("default", Profile(), SecretStr(vault.dsn), read_only=False)
+    async with operator_at(WatchedDeck(vault.source, settings)) as deck:
+        await deck.say(":", "jobs")
+        await deck.sees("Dry run")
+        while "› generate-ma-vault" not in deck.text:
+            await deck.press("down")
+        assert "Publish anyway" not in deck.footer
+        await deck.press("ctrl+r")
+        await deck.sees("failed", "^g Publish anyway")
+        await deck.press("ctrl+g")
+        await deck.sees("2 of 4 customers would vanish", "2 customers gone, 4 keys", "Type 2 to go on.")
+        await deck.type("they left")
+        await deck.press("tab", "2", "tab", "tab", "enter")
+        await deck.sees("published version 2: 2 customers gone")
+    assert set(vault.content()["customers"]) == {"3", "5"}
 
 
 async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> None:

@@ -5,7 +5,7 @@ from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.calculate_bills import CalculateBills
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
-from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateMmVault, GenerateVault
+from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateMmVault
 from db.suiftly.jobs.log_consumer import LogConsumer
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
 from db.suiftly.jobs.monthly_reset import MonthlyReset
@@ -38,8 +38,3 @@ def rebaselined(job: Job) -> Job | None:
 def priced(job: Job, prices: PriceBook) -> Job:
     """The job with this price book, if it deals in prices or limits."""
     return type(job)(prices) if isinstance(job, PricedJob) else job
-
-
-def accepting_loss(job: Job) -> Job | None:
-    """The form of a job that publishes however many customers vanish; None for jobs that publish nothing."""
-    return type(job)(accept_loss=True) if isinstance(job, GenerateVault) else None

@@ -9,11 +9,7 @@ from db.suiftly.vault.publish import Publication
 
 
 class GenerateVault(Job):
-    """Publishes a vault when its content changed.
-
-    `reason` goes on record with it. With `accept_loss` it publishes however many customers vanish, and when the version
-    before cannot be read with the configured keys.
-    """
+    """Publishes a vault when its content changed. `reason` goes on record with it."""
 
     vault: ClassVar[str]
     lasting: ClassVar[str] = "A version that is published stays, and the gateways serve by it within seconds."
@@ -24,23 +20,21 @@ class GenerateVault(Job):
         prices: PriceBook | None = None,
         *,
         reason: str = "",
-        accept_loss: bool = False,
     ) -> None:
         self._place = place or VaultPlace()
         self._prices = prices
         self.reason = reason
-        self.accept_loss = accept_loss
 
     def placed(self, place: VaultPlace, prices: PriceBook) -> Self:
         """The same, to be published there with the limits of this price book."""
-        return type(self)(place, prices, reason=self.reason, accept_loss=self.accept_loss)
+        return type(self)(place, prices, reason=self.reason)
 
     async def run(self, run: Run) -> str:
         publication = Publication(
             run.database, self.vault, self._prices or load_prices(), self._place, run.actor, self.reason
         )
         await run.report("building")
-        published = await publication.carry_out(accept_loss=self.accept_loss, dry_run=run.dry_run)
+        published = await publication.carry_out(dry_run=run.dry_run)
         if run.explain is not None:
             for change in published.changes:
                 run.explain(change.sentence)

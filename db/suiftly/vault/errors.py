@@ -1,5 +1,7 @@
 """What can be wrong with a vault."""
 
+from dataclasses import dataclass
+
 from db.errors import Refused
 
 
@@ -21,3 +23,26 @@ class Unreadable(VaultError):
 
 class RevokedInside(VaultError):
     """A key was revoked since the content was read: it must be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultWarning:
+    """Why a vault is not published unless somebody says that it is meant."""
+
+    vault: str
+    version: str | None  # label of the version that it was compared with
+    lost: int  # customers that are in that version and would be gone
+    total: int
+    sentence: str
+    difference: str  # in words: "2 customers gone, 4 keys removed"
+
+
+class Warned(VaultError):
+    """It was not published, because of a warning."""
+
+    def __init__(self, warning: VaultWarning) -> None:
+        self.warning = warning
+        super().__init__(
+            f"{warning.sentence}; look with `opsdeck vault diff current next --vault {warning.vault}`, and if it is "
+            f"meant, run `opsdeck vault publish {warning.vault} --accept-loss {warning.lost}`"
+        )

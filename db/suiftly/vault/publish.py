@@ -5,7 +5,8 @@
    are put on record now, and numbers go on behind them.
 2. Read the content in one snapshot. The same content, sealed with the current key, is not published again; only the
    current version counts, so that A, B, A are three publications.
-3. Refuse what must not go out: too many customers gone, or a key that was revoked since the snapshot.
+3. Refuse what must not go out: a key that was revoked since the snapshot, or, unless somebody has allowed it against
+   this very version, too many customers gone, or a version before that cannot be compared with for want of its key.
 4. Temporary file, fsync, rename, fsync of the directory; read back, decrypt, compare.
 5. One transaction: console.vault_version, system_control, the audit row. It locks system_control and looks whether
    what stands is still what stood in step 1.
@@ -27,7 +28,7 @@ from db.moments import rfc3339
 from db.suiftly.pricing import PriceBook
 from db.suiftly.vault.content import Content, Customers, read_content, refuse_revoked
 from db.suiftly.vault.diff import Change, VaultDiff, differences
-from db.suiftly.vault.errors import Damaged, RevokedInside, Unreadable, VaultError
+from db.suiftly.vault.errors import Damaged, RevokedInside, Unreadable, VaultError, VaultWarning, Warned
 from db.suiftly.vault.file_format import Header, open_file, seal
 from db.suiftly.vault.folder import read_file, remove
 from db.suiftly.vault.keyring import Keyring
@@ -50,13 +51,18 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The newest version: its number and customers as recorded, and its file. `file` None: `trouble` says why."""
+    """The newest version: its number and customers as recorded, and its file. `file` None: `trouble` says why.
+
+    `warns`: that is not for us to mend. `may_lose`: customers, as somebody has allowed; None: nobody has.
+    """
 
     seq: int
     label: str | None
     customers: int
     file: VaultFile | None
     trouble: str = ""
+    warns: bool = False
+    may_lose: int | None = None
 
     async def content(self) -> Customers | None:
         """What is in the file; None without one."""
@@ -65,7 +71,7 @@ class _Standing:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One attempt to publish one vault. It raises VaultError, or the errors of the database."""
+    """One attempt to publish one vault. It raises Warned, VaultError, or the errors of the database."""
 
     database: Database
     vault: str
@@ -74,11 +80,11 @@ class Publication:
     actor: Actor
     reason: str
 
-    async def carry_out(self, *, accept_loss: bool = False, dry_run: bool = False) -> Published:
-        """Publishes what changed; with `accept_loss` even what could not be compared with the version before."""
+    async def carry_out(self, *, dry_run: bool = False) -> Published:
+        """Publishes what changed."""
         folder = self.place.folder
         keys = await asyncio.to_thread(self.place.keys)
-        standing = await self._standing(keys, accept_loss=accept_loss)
+        standing = await self._standing(keys)
         if not dry_run:
             await asyncio.to_thread(folder.sweep, self.vault)
             standing = await self._adopt(standing, keys)
@@ -87,9 +93,8 @@ class Publication:
         if _same(standing, text, keys):
             return Published(None, f"nothing changed since version {standing.label}")
         before = await standing.content()
-        if not accept_loss:
-            self._refuse_loss(standing, before, content)
         diff = _difference(standing, before, content.customers, self.vault)
+        self._refuse_unless_meant(standing, before, content, diff)
         seq = standing.seq + 1
         told = _told(before, content, diff)
         if dry_run:
@@ -101,13 +106,14 @@ class Publication:
         trouble = f"; of the version before: {standing.trouble}" if standing.trouble else ""
         return Published(header.label, f"published version {seq}: {told}{trouble}")
 
-    async def _standing(self, keys: Keyring, *, accept_loss: bool) -> _Standing:
+    async def _standing(self, keys: Keyring) -> _Standing:
         async with self.database.reading() as connection:
             version = await current_version(connection, self.vault)
             told = await _told_seq(connection, self.vault)
+            may_lose = version and await _may_lose(connection, self.vault, version.label)
         if version is None:
             return _Standing(told, None, 0, None)
-        file, trouble = None, ""
+        file, trouble, warns = None, "", False
         try:
             file = await asyncio.to_thread(open_path, Path(version.path), keys)
             if file.header.sha256 != version.sha256:
@@ -115,10 +121,9 @@ class Publication:
         except (Unreadable, Damaged) as error:
             trouble = str(error)
         except VaultError as error:
-            if not accept_loss:
-                raise
-            trouble = str(error)
-        return _Standing(max(version.seq, told), version.label, version.customers, file, trouble)
+            trouble, warns = str(error), True
+        seq = max(version.seq, told)
+        return _Standing(seq, version.label, version.customers, file, trouble, warns, may_lose)
 
     async def _adopt(self, standing: _Standing, keys: Keyring) -> _Standing:
         """Puts on record what lies in the directory and is newer than the record."""
@@ -151,16 +156,23 @@ class Publication:
                 return content
         raise AssertionError
 
-    def _refuse_loss(self, standing: _Standing, before: Customers | None, content: Content) -> None:
-        total = standing.customers
+    def _refuse_unless_meant(
+        self, standing: _Standing, before: Customers | None, content: Content, diff: VaultDiff
+    ) -> None:
+        total, after = standing.customers, content.customers
         # By count alone when the file is of no use.
-        gone = total - len(content.customers) if before is None else len(before.keys() - content.customers.keys())
-        if gone > max(1, total * self.place.loss_percent / 100):
-            raise VaultError(
-                f"{gone:,} of {total:,} customers would vanish from the {self.vault} vault, more than "
-                f"{self.place.loss_percent:g} %; look with `opsdeck vault diff current next --vault {self.vault}`, "
-                f"and if it is meant, run `opsdeck jobs run generate-{self.vault}-vault --accept-loss`"
-            )
+        lost = max(0, total - len(after)) if before is None else len(before.keys() - after.keys())
+        if standing.may_lose is not None and lost <= standing.may_lose:
+            return
+        if standing.warns:
+            sentence = standing.trouble
+        elif lost > max(1, total * self.place.loss_percent / 100):
+            sentence = f"{lost:,} of {total:,} customers would vanish from the {self.vault} vault, more than "
+            sentence += f"{self.place.loss_percent:g} %"
+        else:
+            return
+        told = _told(before, content, diff)
+        raise Warned(VaultWarning(self.vault, standing.label, lost, total, sentence, told))
 
     async def _record(self, standing: _Standing, opened: Opened, diff: VaultDiff, reason: str) -> None:
         operation_id, removed, header = uuid4(), diff.keys(added=False), opened.header
@@ -225,6 +237,13 @@ async def _told_seq(connection: Connection, vault: str) -> int:
     row = await (await connection.execute(query, (vault,))).fetchone()
     found = re.fullmatch(r"([0-9]{9})-[0-9a-f]{16}", (row[0] if row else None) or "")
     return int(found[1]) if found else 0
+
+
+async def _may_lose(connection: Connection, vault: str, label: str) -> int | None:
+    """How many customers a publication after this version may lose; None when nobody has allowed it."""
+    query = "SELECT customers FROM console.vault_loss WHERE vault = %s AND version = %s AND expires_at > now()"
+    row = await (await connection.execute(query, (vault, label))).fetchone()
+    return int(row[0]) if row else None
 
 
 async def _lock(connection: Connection, vault: str, standing: _Standing) -> None:

@@ -12,7 +12,7 @@ import psycopg
 from db.audit import Actor
 from db.database import Database
 from db.jobs.history import JobRun
-from db.source import Source, VaultPlace
+from db.source import PublishDespiteWarning, Receipt, Source, VaultPlace
 from db.suiftly.jobs.generate_vault import GenerateMaVault, GenerateMmVault
 from tests.db.seed import add_customer, add_key
 from tests.vault_reader import newest, read_vault
@@ -90,8 +90,14 @@ class Press:
     def source(self) -> Source:
         return Source(self.database, ANN, vault=self.place)
 
-    async def generate(self, *, accept_loss: bool = False, dry_run: bool = False) -> JobRun:
-        return await self.source.run_job(GenerateMaVault(accept_loss=accept_loss), dry_run=dry_run)
+    async def generate(self, *, dry_run: bool = False) -> JobRun:
+        return await self.source.run_job(GenerateMaVault(), dry_run=dry_run)
+
+    async def accept_loss(self, customers: int) -> Receipt:
+        """Says of what warns now that it is meant."""
+        warning = await self.source.vault_warning("ma")
+        assert warning is not None
+        return await self.source.perform(PublishDespiteWarning(warning, customers), "it is meant")
 
     async def generate_mm(self) -> JobRun:
         return await self.source.run_job(GenerateMmVault())

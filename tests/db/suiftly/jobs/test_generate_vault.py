@@ -155,11 +155,25 @@ async def test_customers_do_not_vanish_unless_told(vault: Press) -> None:
     refused = await vault.generate()
     assert refused.outcome == "failed"
     assert "2 of 4 customers would vanish from the ma vault, more than 10 %" in (refused.message or "")
-    assert "--accept-loss" in (refused.message or "")
+    assert "run `opsdeck vault publish ma --accept-loss 2`" in (refused.message or "")
     assert len(vault.files()) == 1
     vault.assert_whole()
-    told = await vault.generate(accept_loss=True)
+    too_few = await vault.accept_loss(1)
+    assert "2 customers would vanish, more than 1" in too_few.message
+    meant = await vault.accept_loss(2)
+    assert meant.done
+    assert meant.after is not None
+    assert meant.after["vault:ma"]["may_lose"] == 2
+    run(vault.dsn, "UPDATE customers SET status = 'closed' WHERE customer_id = 3")
+    assert "3 of 4 customers would vanish" in ((await vault.generate()).message or ""), "that was not meant"
+    run(vault.dsn, "UPDATE customers SET status = 'suspended' WHERE customer_id = 3")
+    run(vault.dsn, "UPDATE console.vault_loss SET expires_at = now()")
+    assert (await vault.generate()).outcome == "failed", "it was meant for an hour"
+    assert (await vault.accept_loss(2)).done
+    told = await vault.generate()
     assert told.message == "published version 2: 2 customers gone, 4 keys removed, 3 other changes"
+    run(vault.dsn, "UPDATE customers SET status = 'closed' WHERE customer_id IN (3, 4, 5)")
+    assert (await vault.generate()).outcome == "failed", "it was meant once"
     vault.assert_whole()
 
 
@@ -180,9 +194,8 @@ async def test_a_new_key_seals_anew_and_the_old_one_still_reads(vault: Press) ->
     write_keys(vault.place.key_file, ("k3", bytes(32)))
     vault.keys["k3"] = bytes(32)
     assert (await vault.generate()).outcome == "failed"
-    assert (await vault.generate(accept_loss=True)).outcome == "succeeded", (
-        "a key that is lost is left behind when told"
-    )
+    assert (await vault.accept_loss(0)).done
+    assert (await vault.generate()).outcome == "succeeded", "a key that is lost is left behind when told"
     vault.assert_whole()
 
 

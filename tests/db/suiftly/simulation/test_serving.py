@@ -30,7 +30,7 @@ async def connection(dsn: str, database: Database, tmp_path: Path) -> AsyncItera
 
 
 async def published(source: Source) -> int:
-    run = await source.publish_access("")
+    run = await source.publish_vault("")
     assert run.outcome == "succeeded", run.message
     version = await source.vaults.find("ma")
     assert version is not None
