@@ -10,12 +10,24 @@ from textual.app import App
 from textual.screen import Screen
 
 from console.failures import word
+from console.publishing import publish_change
 from db.errors import DatabaseError
-from db.source import Operation, Outcome, Preview, Receipt, Source
+from db.source import VAULT_JOBS, Operation, Outcome, Preview, Receipt, Source
 
+JOB_WORKERS = "jobs"  # the group of workers over which nobody leaves without being asked
 BlastRadius = Callable[[], Awaitable[tuple[str, ...]]]
 ShowIssued = Callable[[str, SecretStr], Screen[None]]
-Confirm = Callable[[Preview, str, BlastRadius | None], Screen[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator said: go on, for this reason; and whether the gateways are to be told at once."""
+
+    reason: str
+    publish: bool = False
+
+
+Confirm = Callable[[Preview, str, BlastRadius | None, bool], Screen[Answer | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +90,25 @@ class Performer:
         blast_radius: BlastRadius | None = None,
         *,
         done: Callable[[], None] | None = None,
+        publish: str | None = None,
     ) -> None:
         """Asks the operator and carries the operation out; `done` is called once that was read back.
 
-        `blast_radius` fills the dialog when it is known.
+        `blast_radius` fills the dialog when it is known. `publish` names a vault that is published then; of what
+        gateways have to learn the dialog offers it.
         """
-        self._app.run_worker(self._run(operation, blast_radius, done), group="operations", exclusive=False)
+        self._app.run_worker(self._run(operation, blast_radius, done, publish), group="operations", exclusive=False)
 
     async def _run(
-        self, operation: Operation, blast_radius: BlastRadius | None, done: Callable[[], None] | None
+        self,
+        operation: Operation,
+        blast_radius: BlastRadius | None,
+        done: Callable[[], None] | None,
+        publish: str | None,
     ) -> None:
         try:
             preview = await self._source.propose(operation)
+            offered = operation.reaches_gateways and (await self._source.vaults.place()).directory is not None
         except DatabaseError as error:
             self._app.notify(
                 word(error).text, title="Nothing was changed", severity="warning", timeout=10, markup=False
@@ -99,11 +118,11 @@ class Performer:
             self._changed("audit")
             self._tell(operation.action, preview)
             return
-        reason = await self._app.push_screen_wait(self._confirm(preview, operation.shell, blast_radius))
-        if reason is None:
+        answer = await self._app.push_screen_wait(self._confirm(preview, operation.shell, blast_radius, offered))
+        if answer is None:
             self._app.notify("Nothing was changed.", timeout=3)
             return
-        doing = asyncio.create_task(self._source.perform(operation.at_version(preview.version), reason))
+        doing = asyncio.create_task(self._source.perform(operation.at_version(preview.version), answer.reason))
         self._under_way[doing] = preview.title
         receipt = await asyncio.shield(doing)
         del self._under_way[doing]
@@ -111,8 +130,20 @@ class Performer:
         self._tell(preview.title, receipt)
         if receipt.issued is not None:
             await self._app.push_screen_wait(self._show_issued(receipt.message, receipt.issued))
-        if receipt.done and done is not None:
+        if not receipt.done:
+            return
+        if done is not None:
             done()
+        if vault := publish or ("ma" if answer.publish else None):
+            self._app.run_worker(
+                self._publish(receipt, vault), name=VAULT_JOBS[vault].name, group=JOB_WORKERS, exclusive=False
+            )
+
+    async def _publish(self, receipt: Receipt, vault: str) -> None:
+        version, sentence = await publish_change(self._source, receipt, vault)
+        self._changed("vaults")
+        severity = "information" if version is not None else "warning"
+        self._app.notify(sentence, title=f"{vault} vault", severity=severity, timeout=10, markup=False)
 
     def _tell(self, title: str, receipt: Receipt) -> None:
         if receipt.outcome is Outcome.DONE:

@@ -9,14 +9,14 @@ from textual.app import App
 from textual.screen import Screen
 
 from console.failures import word
+from console.perform import JOB_WORKERS, Answer
 from db.errors import DatabaseError
 from db.source import Job, Preview, Source
 
-_GROUP = "jobs"
 _AT_ONCE = 2  # a job takes three of the console's five writing connections at times, and a change must find one
 _TWICE_S = 8.0  # two wishes to leave within this are meant
 
-Confirm = Callable[[Preview, str], Screen[str | None]]
+Confirm = Callable[[Preview, str], Screen[Answer | None]]
 
 
 class JobStarter:
@@ -32,7 +32,7 @@ class JobStarter:
 
     async def leave(self) -> bool:
         """Ends what runs in this console, on record, once that was asked for twice; False for the first time."""
-        running = [worker for worker in self._app.workers if worker.group == _GROUP and worker.is_running]
+        running = [worker for worker in self._app.workers if worker.group == JOB_WORKERS and worker.is_running]
         if running and monotonic() - self._told_at >= _TWICE_S:
             self._told_at = monotonic()
             names = ", ".join(worker.name for worker in running)
@@ -66,7 +66,7 @@ class JobStarter:
         if self._free.locked():
             text = f"{_AT_ONCE} jobs run here; it begins when one of them has ended."
             self._app.notify(text, title=job.name, timeout=8, markup=False)
-        self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=_GROUP, exclusive=False)
+        self._app.run_worker(self._run(job, dry_run=dry_run), name=job.name, group=JOB_WORKERS, exclusive=False)
 
     async def _run(self, job: Job, *, dry_run: bool) -> None:
         try:

@@ -47,6 +47,7 @@ class Operation(ABC):
 
     action: ClassVar[str]  # "revoke-keys", as in the audit record
     topic: ClassVar[str]  # what changed, for LISTEN: "keys"
+    reaches_gateways: ClassVar[bool] = False  # whether they have to learn of it, from a vault that is published
     writes: ClassVar[tuple[str, ...]] = ()  # the rights it takes besides adding to the record: "UPDATE public.api_keys"
 
     @property

@@ -3,9 +3,8 @@
 from argparse import ArgumentParser
 
 from console.cli import change
+from console.publishing import publish_change
 from console.settings import UsageError
-from db.errors import DatabaseError
-from db.moments import rfc3339
 from db.source import Receipt, Source, VaultError
 
 
@@ -26,17 +25,5 @@ async def check_place(source: Source) -> None:
 
 async def publish(source: Source, receipt: Receipt, *, vault: str = "ma") -> change.Followed:
     """Publishes what is on record now, and says which version holds it."""
-    try:
-        run = await source.publish_vault(f"after operation {receipt.operation_id}", vault)
-        version = await source.vaults.find(vault) if run.outcome == "succeeded" else None
-        trouble = run.message
-    except DatabaseError as error:
-        version, trouble = None, str(error)
-    if version is None:
-        return change.Followed(
-            False, f"The change stands, but no vault with it is published: {trouble}", {"vault": None}
-        )
-    sentence = (
-        f"Version {version.seq} of the {vault} vault, published {rfc3339(version.published_at)}, holds the change"
-    )
-    return change.Followed(True, sentence, {"vault": version})
+    version, sentence = await publish_change(source, receipt, vault)
+    return change.Followed(version is not None, sentence, {"vault": version})

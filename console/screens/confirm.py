@@ -9,23 +9,30 @@ from textual.events import Key
 from textual.widgets import Button, Input, Label, Static
 
 from console.dialog import Dialog
-from console.perform import BlastRadius
+from console.perform import Answer, BlastRadius
 from console.places import hide_key, may_be_key
 from db.errors import Refused
 from db.source import Preview, checked_reason
 from widgets.rewriting_input import RewritingInput
 
 
-class ConfirmScreen(Dialog[str | None]):
+class ConfirmScreen(Dialog[Answer | None]):
     """Answers with the reason (empty where `why` is False: none is asked for), or None. Focus starts on Cancel; typing
     goes to the reason.
 
     The button with the verb works only once the reason and the phrase are there. The blast radius appears when it
-    is known and never holds anything up.
+    is known and never holds anything up. Where it is offered, ctrl+g has the gateways told at once.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="confirm.cancel", tooltip="Change nothing"),
+        Binding(
+            "ctrl+g",
+            "publish",
+            "Publish too",
+            id="confirm.publish",
+            tooltip="Then publish the ma vault, so that gateways learn of it; again: not",
+        ),
         Binding("pageup", "page(-1)", "Up", show=False, id="confirm.up", tooltip="Earlier effects"),
         Binding("pagedown", "page(1)", "Down", show=False, id="confirm.down", tooltip="The effects that had no room"),
     ]
@@ -37,6 +44,7 @@ class ConfirmScreen(Dialog[str | None]):
     }
     ConfirmScreen #title { text-style: bold; color: $text-warning; }
     ConfirmScreen #effects { height: auto; max-height: 40vh; margin-bottom: 1; }
+    ConfirmScreen #publish { color: $text-accent; }
     ConfirmScreen #shell { color: $text-muted; max-height: 3; }
     ConfirmScreen Input { background: $panel; margin: 0 0 1 0; }
     ConfirmScreen Input:focus { background: $primary 30%; }
@@ -44,8 +52,18 @@ class ConfirmScreen(Dialog[str | None]):
     ConfirmScreen Button { margin-left: 2; }
     """
 
-    def __init__(self, preview: Preview, shell: str, blast_radius: BlastRadius | None, *, why: bool = True) -> None:
+    def __init__(
+        self,
+        preview: Preview,
+        shell: str,
+        blast_radius: BlastRadius | None,
+        publish_offered: bool = False,
+        *,
+        why: bool = True,
+    ) -> None:
         super().__init__()
+        self._publish_offered = publish_offered
+        self._publish = False
         self._why = why
         self._preview = preview
         self._shell = shell
@@ -67,7 +85,9 @@ class ConfirmScreen(Dialog[str | None]):
             if preview.typed_phrase is not None:
                 yield Label(f"Type {preview.typed_phrase} to go on.", markup=False)
                 yield Input(id="phrase", max_length=40, compact=True)
-            yield Static(f"shell: {self._shell}{' --reason …' * self._why}", id="shell", markup=False)
+            if self._publish_offered:
+                yield Static("", id="publish", markup=False)
+            yield Static("", id="shell", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 asked = self._why or preview.typed_phrase is not None
@@ -75,6 +95,7 @@ class ConfirmScreen(Dialog[str | None]):
 
     def on_mount(self) -> None:
         self.query_one("#cancel").focus()
+        self._tell_publish()
         if self._blast_radius is not None:
             self.run_worker(self._tell_radius(self._blast_radius))
 
@@ -120,7 +141,24 @@ class ConfirmScreen(Dialog[str | None]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.dismiss(self._reason if event.button.id == "go" and self._ready else None)
+        reason = self._reason if event.button.id == "go" and self._ready else None
+        self.dismiss(None if reason is None else Answer(reason, self._publish))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What nobody but the gateways would hear of is not published."""
+        return self._publish_offered if action == "publish" else True
+
+    def action_publish(self) -> None:
+        self._publish = not self._publish
+        self._tell_publish()
+
+    def _tell_publish(self) -> None:
+        shell = f"shell: {self._shell}{' --publish' * self._publish}{' --reason …' * self._why}"
+        self.query_one("#shell", Static).update(shell)
+        if not self._publish_offered:
+            return
+        offer = "Then the ma vault is published; ctrl+g: not." if self._publish else "ctrl+g: publish the ma vault too."
+        self.query_one("#publish", Static).update(offer)
 
     def action_page(self, pages: int) -> None:
         effects = self.query_one("#effects")

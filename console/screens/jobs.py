@@ -172,8 +172,7 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         if warning is None:
             self.notify("Nothing warns of this vault: run the job.", title=job.name, timeout=5, markup=False)
             return
-        run = partial(self.deck.start_job, job, dry_run=False)
-        self.deck.performer.start(PublishDespiteWarning(warning, warning.lost), done=run)
+        self.deck.performer.start(PublishDespiteWarning(warning, warning.lost), publish=vault)
 
     def _unpublished(self) -> str | None:
         """The vault of the job under the cursor, where its last run failed."""

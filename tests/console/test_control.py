@@ -91,6 +91,18 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         vault.directory.joinpath(vault.files()[0]).write_bytes(b"no vault")
         await deck.press("escape", "shift+tab", "end", "v")
         await deck.until(lambda: "is not a vault" in deck.prose, "what is wrong")
+        await deck.say(":", "customer 1")
+        await deck.sees("^t Status")
+        await deck.press("ctrl+t")
+        await deck.sees("Suspend customer 1", "ctrl+g: publish the ma vault too.")
+        await deck.press("ctrl+g", "ctrl+g")
+        await deck.sees("ctrl+g: publish the ma vault too.", "shell: opsdeck customers suspend 1 --reason")
+        await deck.press("ctrl+g")
+        await deck.sees("Then the ma vault is published", "shell: opsdeck customers suspend 1 --publish --reason")
+        await deck.type("abuse")
+        await deck.press("tab", "1", "tab", "tab", "enter")
+        await deck.until(lambda: "Version 4 of the ma vault" in deck.prose, "what holds it")
+    assert vault.content()["customers"]["1"]["status"] == "suspended"
 
 
 async def test_a_gateway_that_is_late_is_told_on_every_screen_that_should_and_in_the_shell(vault: Press) -> None:

@@ -128,6 +128,8 @@ async def test_a_vault_that_warns_is_published_all_the_same_with_the_number_type
             await deck.press("down")
         assert "Publish anyway" not in deck.footer
         await deck.press("ctrl+r")
+        await deck.sees("Run generate-ma-vault")
+        await deck.press("tab", "enter")
         await deck.sees("failed", "^g Publish anyway")
         await deck.press("ctrl+g")
         await deck.sees("2 of 4 customers would vanish", "2 customers gone, 4 keys", "Type 2 to go on.")

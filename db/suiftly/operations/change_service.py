@@ -70,6 +70,7 @@ class _ChangeService(OfCustomer):
     """One change of one service; the subclasses say which."""
 
     topic = "customers"
+    reaches_gateways = True
     writes = ("UPDATE public.service_instances", "UPDATE public.customers")
 
     customer_id: int

@@ -77,6 +77,7 @@ class CloseCustomer(OfCustomer):
 
     action = "close-customer"
     topic = "customers"
+    reaches_gateways = True
     writes = ("UPDATE public.customers",)
 
     customer_id: int

@@ -24,6 +24,7 @@ class _ChangeStatus(OfCustomer):
     """Moves one customer from `source` to `target` status; the subclasses say which way."""
 
     topic = "customers"
+    reaches_gateways = True
     writes = ("UPDATE public.customers",)
     source: ClassVar[str]
     target: ClassVar[str]

@@ -63,6 +63,7 @@ class RevokeKeys(Operation):
 
     action = "revoke-keys"
     topic = "keys"
+    reaches_gateways = True
     writes = ("UPDATE public.api_keys",)
 
     fingerprints: tuple[int, ...]
