@@ -38,15 +38,19 @@ class Exporter:
         self._tell = tell
         self._running: Worker[None] | None = None
 
-    def start(self, wanted: RequestFilter, start: datetime, end: datetime) -> None:
-        """Asks, and writes the rows of the filter from `start` until before `end`. Once more stops what is written."""
+    def start(self, wanted: RequestFilter, start: datetime | None, end: datetime) -> None:
+        """Asks, and writes the rows of the filter from `start` until before `end`. Once more stops what is written.
+
+        Without `start` from the oldest row that is kept.
+        """
         if self._running is not None:
             self._running.cancel()
         else:
             self._running = self._app.run_worker(self._run(wanted, start, end), group="export")
 
-    async def _run(self, wanted: RequestFilter, start: datetime, end: datetime) -> None:
+    async def _run(self, wanted: RequestFilter, start: datetime | None, end: datetime) -> None:
         try:
+            start = start or (await self._source.requests.kept()).since
             target = await self._app.push_screen_wait(self._ask(wanted, start, end))
             if target is not None:
                 await self._write(target, wanted, start, end)

@@ -106,7 +106,7 @@ from db.suiftly.request_filter import parse as parse_request_filter
 from db.suiftly.request_record import COLUMNS as RECORD_COLUMNS
 from db.suiftly.request_record import as_record
 from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import RETENTION, Batch, Cursor
+from db.suiftly.requests import Batch, Cursor
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
@@ -142,7 +142,6 @@ __all__ = [
     "JOBS",
     "RECENT_MINUTES",
     "RECORD_COLUMNS",
-    "RETENTION",
     "SIGNS",
     "SIMULATED_GATEWAYS",
     "SIMULATED_PACKAGE",

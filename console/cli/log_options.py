@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from console.moments import parse_age, parse_moment
 from console.saved_filters import SavedFilterError, find_filter
 from console.settings import UsageError
-from db.source import RETENTION, FilterError, RequestFilter, filter_from_options, parse_request_filter
+from db.source import FilterError, RequestFilter, filter_from_options, parse_request_filter
 
+_LONGEST = timedelta(days=366)  # no log is kept that long
 _FILTERS = {
     "customer": "customer id, none, comma list",
     "key": "fingerprint (decimal or hex) or a pasted key, none, comma list",
@@ -50,8 +51,8 @@ def duration(text: str) -> timedelta:
         age = parse_age(text)
     except ValueError:
         age = timedelta()
-    if not timedelta() < age <= RETENTION:
-        raise ArgumentTypeError(f"{text!r} is not a duration up to 2d; write 90s, 15m, 2h or 1d")
+    if not timedelta() < age <= _LONGEST:
+        raise ArgumentTypeError(f"{text!r} is not a duration up to 366d; write 90s, 15m, 2h or 1d")
     return age
 
 

@@ -19,7 +19,6 @@ from db.errors import TimedOut, Unavailable
 from db.moments import rfc3339
 from db.source import (
     RECORD_COLUMNS,
-    RETENTION,
     Cursor,
     RequestFilter,
     RequestRow,
@@ -35,7 +34,9 @@ _STEP = 20_000  # rows at a time, whatever piled up while a slow reader or a bus
 def add(commands: Subparsers) -> None:
     parser = add_command(commands, "tail", "the live request log; filters take ! in front to negate")
     add_filters(parser)
-    parser.add_argument("--since", metavar="AGE", type=duration, help="start this far back: 90s, 15m, 2h (at most 2d)")
+    parser.add_argument(
+        "--since", metavar="AGE", type=duration, help="start this far back: 90s, 15m, 2h, or as far as the log is kept"
+    )
     parser.add_argument("--no-follow", action="store_true", help="print what is there and end")
     parser.add_argument(
         "--limit", metavar="N", type=rows_at_most, help="rows at the most (the newest ones with --no-follow)"
@@ -155,7 +156,7 @@ async def _follow(source: Source, wanted: RequestFilter, printer: _Printer, sinc
     batch = await source.requests.begin(wanted, recent=0 if since else 10)
     printer.write(batch.rows)
     if since is not None:
-        await _catch_up(source, batch.cursor, min(since, RETENTION), printer)
+        await _catch_up(source, batch.cursor, since, printer)
     cursor, lost = batch.cursor, False
     while not printer.full:
         await asyncio.sleep(0 if batch.more else _POLL_S)

@@ -48,6 +48,11 @@ def split_window(text: str) -> tuple[LogWindow | None, str]:
     return (window, rest) if window is not None else (None, text)
 
 
+def reaching(age: timedelta) -> LogWindow:
+    """The shortest window that holds what happened so long ago."""
+    return next((window for window in WINDOWS if window.length is not None and window.length >= age), WINDOWS[-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """A stretch of the past around a moment."""

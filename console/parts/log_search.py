@@ -1,10 +1,8 @@
 """A search over the log: it hides nothing and counts its hits."""
 
-from datetime import UTC, datetime
-
 from console.parts.log_feed import LogFeed
 from db.errors import DatabaseError
-from db.source import RETENTION, RequestFilter, Source, parse_request_filter
+from db.source import RequestFilter, Source, parse_request_filter
 
 ERRORS = parse_request_filter("status:5xx,none")
 SLOW = parse_request_filter("slower-than:1s")
@@ -43,9 +41,8 @@ class LogSearch:
         sought, window = self.sought, self._feed.window
         if sought is None:
             return
-        start = datetime.now(UTC) - (window.length or RETENTION)
         try:
-            hits = await self._source.requests.hits(self._feed.wanted, sought, start, at_most=_COUNTED)
+            hits = await self._source.requests.hits(self._feed.wanted, sought, window.length, at_most=_COUNTED)
         except DatabaseError:
             text = "too many rows to count; a shorter window (keys 1 to 5) helps"
         else:

@@ -18,7 +18,6 @@ from console.screens.base import DeckScreen
 from console.words import clock
 from db.errors import TimedOut
 from db.source import (
-    RETENTION,
     Group,
     GroupBy,
     Groups,
@@ -35,8 +34,8 @@ from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
 from widgets.tone import Tone
 
-_WINDOWS = {window.word: window.length or RETENTION for window in WINDOWS} | {"live": timedelta(minutes=1)}
-"""On the keys 0 to 6, as on the log."""
+_WINDOWS = {window.word: window.length for window in WINDOWS} | {"live": timedelta(minutes=1)}
+"""On the keys 0 to 6, as on the log; None as far as it is kept."""
 _WINDOW_NAMES = {"live": "last minute", "all": "all that is kept"}
 _LABELS: dict[GroupBy, Callable[[Any], str]] = {
     GroupBy.KEY: format_fingerprint,
@@ -151,11 +150,12 @@ class GroupsScreen(DeckScreen[Groups]):
     async def _too_much(self, question: Question) -> str:
         """What could not be counted in time, and which window could, by the number of its requests."""
         text = f"{_WINDOW_NAMES.get(question.window, f'the last {question.window}')} by {question.by}"
-        counted = await self.source.breakdown.per_minute(RETENTION)
+        counted = await self.source.breakdown.per_minute()
+        words = list(_WINDOWS)
         fitting = [
             f"{number} ({word})"
-            for number, (word, length) in enumerate(_WINDOWS.items())
-            if length < _WINDOWS[question.window] and sum(counted[-(length // _MINUTE) :]) <= _IN_TIME
+            for number, word in enumerate(words[: words.index(question.window)])
+            if (length := _WINDOWS[word]) is not None and sum(counted[-(length // _MINUTE) :]) <= _IN_TIME
         ]
         return f"{text} is too much; press {fitting[-1]}" if fitting and any(counted) else f"{text} is too much"
 

@@ -17,7 +17,7 @@ from console.parts.log_view import LogView
 from console.places import Place
 from console.saved_filters import read_filter
 from console.screens.base import DeckScreen
-from db.source import RETENTION, Batch, RequestFilter, Source
+from db.source import Batch, RequestFilter, Source
 from widgets.prompt import Prompt, typed
 from widgets.ring_log import RingLog
 from widgets.status_line import Item
@@ -188,9 +188,10 @@ class RequestsScreen(DeckScreen[Batch]):
         if span is None:
             self.notify("There is no row to export.", timeout=5)
             return
+        start: datetime | None
         start, end = span
         if not self.pane.detached and window is not WINDOWS[0]:  # of a window the newest rows are read first
-            start = min(start, end - (window.length or RETENTION))
+            start = None if window.length is None else min(start, end - window.length)
         self.deck.exporter.start(self.feed.wanted, start, end)
 
     def on_ring_log_opened(self, event: RingLog.Opened[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -11,13 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from console.failures import word
+from console.parts.log_feed import reaching
 from console.parts.usage_charts import UsageCharts
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.usage_words import change, counted_in, share, totals, value, window_words
-from db.errors import Refused, TimedOut
+from db.errors import DatabaseError, Refused, TimedOut
+from db.moments import span
 from db.source import (
-    RETENTION,
     USAGE_SPANS,
     RequestFilter,
     Source,
@@ -227,16 +229,22 @@ class UsageScreen(DeckScreen[Shown]):
 
     def on_usage_charts_opened(self, event: UsageCharts.Opened) -> None:
         event.stop()
-        if event.end <= datetime.now(UTC) - RETENTION:
-            days = RETENTION.days
-            text = f"The log keeps {days} days: requests of {event.start:%m-%d %H:%M} are only counted."
+        self.run_worker(partial(self._open_log, event.start, event.end), group="going")
+
+    async def _open_log(self, start: datetime, end: datetime) -> None:
+        """The log of these requests, in a window that has this step, where the step ends."""
+        try:
+            log = await self.source.requests.kept()
+        except DatabaseError as error:
+            self.failure = word(error)
+            return
+        if end <= log.since:
+            text = f"The log is kept for {span(log.now - log.since)}: requests of {start:%m-%d %H:%M} are only counted."
             self.notify(text, severity="warning", markup=False, timeout=5)
             return
-        self.run_worker(self._open_log(event.end), group="going")
-
-    async def _open_log(self, end: datetime) -> None:
-        await self.deck.go(Place("requests", " ".join(self.question.wanted.chips())))
-        if end < datetime.now(UTC):
+        words = (reaching(log.now - start).word, *self.question.wanted.chips())
+        await self.deck.go(Place("requests", " ".join(words)))
+        if end < log.now:
             await self.deck.go(Place("goto", f"{end:%Y-%m-%d %H:%M:%S}"))
 
     def on_keyset_table_picked(self, event: KeysetTable.Picked[Any]) -> None:

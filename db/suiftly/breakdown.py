@@ -9,6 +9,7 @@ from db.database import Connection, Database
 from db.suiftly.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.group_rollups import FLEET, Whole, newest_rows, rolled_up_groups, whole_units
 from db.suiftly.latency import SLOTS, percentile
+from db.suiftly.log_windows import kept
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.rollups import not_rolled_up, rolled_up
 
@@ -67,7 +68,8 @@ def _latencies(by: GroupBy, condition: LiteralString) -> LiteralString:
 
 _PER_MINUTE: LiteralString = """
     SELECT coalesce(sum(requests), 0)::bigint
-    FROM generate_series(date_trunc('minute', now() - %(within)s, 'UTC'), now(), interval '1 minute') minute
+    FROM console.metering,
+         generate_series(date_trunc('minute', now() - retention, 'UTC'), now(), interval '1 minute') minute
     LEFT JOIN console.traffic_minute ON bucket = minute GROUP BY minute ORDER BY minute
 """
 _BUCKETS: LiteralString = "SELECT date_bin(%(width)s, timestamp, %(start)s), " + TRAFFIC_CLASS_SQL
@@ -152,17 +154,16 @@ class Breakdown:
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             return await _group(connection, wanted, by, start, end, limit=limit)
 
-    async def recent(self, wanted: RequestFilter, by: GroupBy, within: timedelta, limit: int = 100) -> Groups:
-        """The same until now, by the database's clock."""
+    async def recent(self, wanted: RequestFilter, by: GroupBy, within: timedelta | None, limit: int = 100) -> Groups:
+        """The same until now, by the database's clock; without `within` of all that is kept."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            row = await (await connection.execute("SELECT now()")).fetchone()
-            assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-            return await _group(connection, wanted, by, row[0] - within, row[0], limit=limit)
+            log = await kept(connection)
+            return await _group(connection, wanted, by, log.start(within), log.now, limit=limit)
 
-    async def per_minute(self, within: timedelta) -> tuple[int, ...]:
-        """Requests of each whole minute until now that the rollups know, oldest first: quick, and a little late."""
+    async def per_minute(self) -> tuple[int, ...]:
+        """Requests of each whole minute of the log that the rollups know, oldest first: quick, and a little late."""
         async with self._database.reading(may_lag=True) as connection:
-            counted = await connection.execute(_PER_MINUTE, {"within": within})
+            counted = await connection.execute(_PER_MINUTE)
             return tuple(requests for (requests,) in await counted.fetchall())
 
     async def histogram(self, wanted: RequestFilter, start: datetime, end: datetime, buckets: int) -> Histogram:

@@ -54,6 +54,25 @@ class History:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeptLog:
+    """How far back the log is kept, and the present to which that belongs, by the database's clock."""
+
+    since: datetime
+    now: datetime
+
+    def start(self, within: timedelta | None) -> datetime:
+        """Where so much of it begins; None: all of it."""
+        return self.since if within is None else max(self.since, self.now - within)
+
+
+async def kept(connection: Connection) -> KeptLog:
+    """As the database has it set. What is older may still be there, until maintain-partitions comes by."""
+    row = await (await connection.execute("SELECT now() - retention, now() FROM console.metering")).fetchone()
+    assert row is not None  # noqa: S101 - the migration writes the only row
+    return KeptLog(*row)
+
+
 async def read(connection: Connection, query: LiteralString, parameters: Mapping[str, object]) -> list[RequestRow]:
     """The rows of a query for COLUMNS."""
     cursor = connection.cursor(row_factory=args_row(RequestRow), binary=True)

@@ -2,13 +2,26 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import LiteralString
 
 from db.capture import BELOW, UNTIL, Mark, below, present, rows_since, span_since, step_beyond
 from db.database import Connection, Database
-from db.suiftly.log_windows import COLUMNS, LOG, SELECT, Forward, History, Question, back, forth, pages, read
+from db.suiftly.log_windows import (
+    COLUMNS,
+    LOG,
+    SELECT,
+    Forward,
+    History,
+    KeptLog,
+    Question,
+    back,
+    forth,
+    kept,
+    pages,
+    read,
+)
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
 
@@ -26,8 +39,6 @@ _AROUND = timedelta(seconds=5)
 _AROUND_S = 2.0
 _SEARCH_S = 10.0  # for each window of a search
 _CATCH_UP_S = 30.0  # after a lost connection a poll reads all that was missed, which may be minutes of log
-RETENTION = timedelta(days=2)
-"""How far back is looked: the default of console.metering.retention, which a database may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +82,9 @@ class Requests:
         """The latest rows and a cursor that continues exactly behind them: both of one snapshot."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
             mark = await present(connection, LOG)
-            now = await _database_time(connection)
-            history = await back(connection, wanted.where(), now + _FAST_CLOCK, now - within, limit=recent)
-        return Batch(history.rows[::-1], Cursor(mark, wanted, now), history.reached)
+            log = await kept(connection)
+            history = await back(connection, wanted.where(), log.now + _FAST_CLOCK, log.start(within), limit=recent)
+        return Batch(history.rows[::-1], Cursor(mark, wanted, log.now), history.reached)
 
     async def since(self, cursor: Cursor, *, at_most: int | None = None, step: int | None = None) -> Batch:
         """Every row committed since the cursor that its filter lets through, once, by time within the batch.
@@ -85,7 +96,7 @@ class Requests:
         condition, parameters = cursor.filter.where()
         async with self._database.reading(_CATCH_UP_S, one_snapshot=True, may_lag=True) as connection:
             mark = await present(connection, LOG)
-            now = await _database_time(connection)
+            now = (await kept(connection)).now
             rows: list[RequestRow] = []
             span = await span_since(connection, LOG, cursor.mark)
             passed = 0
@@ -110,11 +121,10 @@ class Requests:
         return Batch(rows, Cursor(mark, cursor.filter, now), now, committed, max(passed, len(rows)), until is not None)
 
     async def latest(self, wanted: RequestFilter, *, within: timedelta | None = None, limit: int) -> list[RequestRow]:
-        """The newest `limit` rows, oldest first, not older than `within` (default: the retention)."""
+        """The newest `limit` rows, oldest first, not older than `within` (default: all that is kept)."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            now = await _database_time(connection)
-            oldest = now - (within or RETENTION)
-            history = await back(connection, wanted.where(), now + _FAST_CLOCK, oldest, limit=limit)
+            log = await kept(connection)
+            history = await back(connection, wanted.where(), log.now + _FAST_CLOCK, log.start(within), limit=limit)
         return history.rows[::-1]
 
     async def forward(self, cursor: Cursor, since: timedelta) -> AsyncGenerator[list[RequestRow]]:
@@ -122,19 +132,21 @@ class Requests:
 
         Together with since(cursor) afterwards: every row once.
         """
-        async for page in self.onward(cursor, cursor.at - min(since, RETENTION)):
+        async for page in self.onward(cursor, cursor.at - since):
             yield page.rows
 
     def onward(self, cursor: Cursor, start: datetime) -> AsyncGenerator[Forward]:
         """The same from a moment on, by pages: after a lost connection go on from where the last one `reached`."""
         return self.within(cursor, start, cursor.at + _FAST_CLOCK)
 
-    def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
+    async def within(self, cursor: Cursor, start: datetime, end: datetime) -> AsyncGenerator[Forward]:
         """Rows from `start` until before `end` that were committed before the cursor, oldest first, a page at a time.
 
-        Each page is one short query.
+        Each page is one short query. What is older than the log is kept is not looked for.
         """
-        return pages(self._database, _until(cursor.filter, cursor.mark), start, end)
+        start = max(start, (await self.kept()).since)
+        async for page in pages(self._database, _until(cursor.filter, cursor.mark), start, end):
+            yield page
 
     async def before(
         self,
@@ -145,21 +157,26 @@ class Requests:
         limit: int = 500,
         bound: datetime | None = None,
     ) -> History:
-        """The newest rows older than `moment`, back to `bound` (default: the retention's).
+        """The newest rows older than `moment`, back to `bound` (default: all that are kept).
 
         With `cursor` only rows that were committed before it: those after it a tail has delivered already.
         """
         question = wanted.where() if cursor is None else _until(wanted, cursor.mark)
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            oldest = await _database_time(connection) - RETENTION
+            oldest = (await kept(connection)).since
             oldest = oldest if bound is None else max(oldest, bound)
             return await back(connection, question, moment, oldest, limit=limit)
 
     async def after(self, wanted: RequestFilter, moment: datetime, *, limit: int = 500) -> Forward:
         """The oldest rows at or after `moment`, up to the present."""
         async with self._database.reading(one_snapshot=True, may_lag=True) as connection:
-            end = await _database_time(connection) + _FAST_CLOCK
+            end = (await kept(connection)).now + _FAST_CLOCK
             return await forth(connection, wanted.where(), moment, end, limit=limit)
+
+    async def kept(self) -> KeptLog:
+        """How far back the log is kept."""
+        async with self._database.reading(may_lag=True) as connection:
+            return await kept(connection)
 
     async def around(self, row: RequestRow, *, each_side: int = 10) -> list[RequestRow]:
         """The customer's requests within 5 s, nearest first to count and oldest first to read, the row among them."""
@@ -178,21 +195,23 @@ class Requests:
     async def nearest(
         self, wanted: RequestFilter, sought: RequestFilter, moment: datetime, *, newer: bool
     ) -> RequestRow | None:
-        """The next row that meets both filters: older than `moment`, or newer; None within the retention."""
+        """The next row that meets both filters: older than `moment`, or newer; None when none is kept."""
         condition, parameters = wanted.where()
         also, more = sought.where("s_")
         question = (condition + " AND " + also, parameters | more)
         async with self._database.reading(_SEARCH_S, one_snapshot=True, may_lag=True) as connection:
-            now = await _database_time(connection)
+            log = await kept(connection)
             if newer:
                 start = moment + timedelta(microseconds=1)
-                found = (await forth(connection, question, start, now + _FAST_CLOCK, limit=1)).rows
+                found = (await forth(connection, question, start, log.now + _FAST_CLOCK, limit=1)).rows
             else:
-                found = (await back(connection, question, moment, now - RETENTION, limit=1)).rows
+                found = (await back(connection, question, moment, log.since, limit=1)).rows
         return found[0] if found else None
 
-    async def hits(self, wanted: RequestFilter, sought: RequestFilter, start: datetime, *, at_most: int) -> Hits:
-        """How many rows from `start` on meet both filters, counted up to `at_most`."""
+    async def hits(
+        self, wanted: RequestFilter, sought: RequestFilter, within: timedelta | None, *, at_most: int
+    ) -> Hits:
+        """How many rows of so long (None: all that are kept) meet both filters, counted up to `at_most`."""
         condition, parameters = wanted.where()
         also, more = sought.where("s_")
         query = (
@@ -200,7 +219,7 @@ class Requests:
             + also + ") LIMIT %(at_most)s) hits"
         )  # fmt: skip
         async with self._database.reading(_SEARCH_S, may_lag=True) as connection:
-            bounds = {"start": start, "at_most": at_most + 1}
+            bounds = {"start": (await kept(connection)).start(within), "at_most": at_most + 1}
             row = await (await connection.execute(query, parameters | more | bounds)).fetchone()
         rows = int(row[0]) if row else 0
         return Hits(min(rows, at_most), rows > at_most)
@@ -210,11 +229,6 @@ async def _count_news(connection: Connection, condition: LiteralString, paramete
     query: LiteralString = "SELECT count(*) FROM (" + rows_since("timestamp", LOG, condition) + ") news"
     row = await (await connection.execute(query, parameters)).fetchone()
     return int(row[0]) if row else 0
-
-
-async def _database_time(connection: Connection) -> datetime:
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    return row[0] if row else datetime.now(UTC)
 
 
 def _until(wanted: RequestFilter, mark: Mark) -> Question:

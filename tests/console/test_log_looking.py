@@ -33,6 +33,14 @@ async def test_a_window_shows_no_older_rows_and_says_where_it_begins(business: s
         await deck.sees("the window of 5m begins here; 6 shows all that is kept")
         await deck.press("6")
         await deck.until(lambda: numbers(deck.lines) == list(range(10)), "all that is kept")
+        log(business, 20, 25, ago_s=3 * 86400)
+        await deck.press("home")
+        await deck.sees("no older rows are kept")
+        query(business, "UPDATE console.metering SET retention = '5 days'")
+        await deck.press("6")
+        await deck.until(lambda: numbers(deck.lines) == list(range(10)), "from the beginning")
+        await deck.press("home")
+        await deck.until(lambda: numbers(deck.lines)[:5] == list(range(20, 25)), "more is kept")
 
 
 async def test_goto_shows_the_past_and_end_follows_again(business: str) -> None:

@@ -104,7 +104,7 @@ async def test_the_cursor_reads_a_step_and_enter_opens_its_requests(business: st
         assert found is not None
         assert found[1] in (f"{at(10):%m-%d %H:%M}", f"{at(11):%m-%d %H:%M}")
         await deck.press("enter")
-        await deck.sees("×1000", "the past; end follows")
+        await deck.sees("×1000", "window: 15m", "the past; end follows")
 
 
 async def test_what_the_log_no_longer_has_is_not_opened(business: str) -> None:
@@ -113,7 +113,12 @@ async def test_what_the_log_no_longer_has_is_not_opened(business: str) -> None:
         await deck.say(":", "usage 30d")
         await deck.sees("5,875 requests")
         await deck.press("home", "enter")
-        await deck.sees("The log keeps 2 days: requests of")
+        await deck.sees("The log is kept for 2d: requests of")
+        query(business, "UPDATE console.metering SET retention = '31 days'")
+        await deck.press("enter")
+        await deck.sees("window: all kept", "the past; end follows")
+        await deck.press("left_square_bracket")
+        await deck.sees("5,875 requests")
         await deck.press("tab", "enter")
         await deck.sees("wallet", str(CUSTOMER))
 

@@ -12,11 +12,12 @@ from psycopg import AsyncConnection
 
 from db.suiftly.request_filter import RequestFilter
 from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import RETENTION, Cursor, Requests
+from db.suiftly.requests import Cursor, Requests
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER
 
 ALL = RequestFilter()
 EVER = 10**9
+RETENTION = timedelta(days=2)  # as the migrations set it
 _COPY = """COPY haproxy_raw_logs (timestamp, customer_id, path_prefix, network, server_id, service_type, api_key_fp,
     fe_type, traffic_type, event_type, client_ip, status_code, bytes_sent, time_total, repeat) FROM STDIN"""
 

@@ -17,7 +17,7 @@ from db.suiftly.codes import TrafficClass
 from db.suiftly.keys import Keys
 from db.suiftly.request_filter import NAMES, RequestFilter
 from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import RETENTION, Requests
+from db.suiftly.requests import Requests
 from db.suiftly.traffic import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 from tests.db.suiftly.log_traffic import ALL, EVER, Writers, a_row, in_table, insert, numbers, read_in_every_way, write
@@ -137,7 +137,9 @@ async def test_rows_outside_every_partition_of_their_hour_are_found(dsn: str, da
     assert hypertable or where == [("haproxy_raw_logs_default",)]
     assert numbers((await requests.since(cursor)).rows) == Counter([77])
     assert numbers((await requests.before(ALL, datetime.now(UTC))).rows) == Counter([77])
-    forward = [row async for rows in requests.forward((await requests.begin(ALL)).cursor, RETENTION) for row in rows]
+    forward = [
+        row async for rows in requests.forward((await requests.begin(ALL)).cursor, timedelta(days=2)) for row in rows
+    ]
     assert numbers(forward) == Counter([77])
 
 

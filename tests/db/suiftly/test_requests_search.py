@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from db.database import Database
+from db.suiftly.breakdown import Breakdown, GroupBy
 from db.suiftly.request_filter import RequestFilter, parse
 from db.suiftly.request_row import RequestRow
 from db.suiftly.requests import Hits, Requests
@@ -61,7 +62,7 @@ async def test_a_filter_and_a_search_may_ask_about_the_same_thing(dsn: str, data
     now = datetime.now(UTC)
     for minutes, status in ((3, 500), (2, 503), (1, 404)):
         add_request(dsn, timestamp=now - timedelta(minutes=minutes), status_code=status)
-    hits = await Requests(database).hits(parse("status:5xx"), parse("!status:500"), now - timedelta(hours=1), at_most=9)
+    hits = await Requests(database).hits(parse("status:5xx"), parse("!status:500"), timedelta(hours=1), at_most=9)
     assert hits == Hits(1, more=False)
 
 
@@ -69,8 +70,32 @@ async def test_a_filter_and_a_search_may_ask_about_the_same_thing(dsn: str, data
 async def test_hits_are_counted_up_to_a_bound(dsn: str, database: Database, at_most: int, hits: Hits) -> None:
     now = datetime.now(UTC)
     write(dsn, [a_row(random.Random(1), n, now - timedelta(minutes=n)) for n in range(7)])
-    start = now - timedelta(minutes=5.5)
-    assert await Requests(database).hits(ALL, ALL, start, at_most=at_most) == hits
+    assert await Requests(database).hits(ALL, ALL, timedelta(minutes=5.5), at_most=at_most) == hits
+
+
+@pytest.mark.parametrize(("retention", "rows"), [("5 days", 3), ("2 days", 2), ("12 hours", 1)])
+async def test_it_is_looked_as_far_back_as_the_database_keeps_the_log(
+    dsn: str, database: Database, retention: str, rows: int
+) -> None:
+    now = datetime.now(UTC)
+    for number, days in enumerate((0, 1, 3, 6)):
+        add_request(dsn, timestamp=now - timedelta(days=days, minutes=1), bytes_sent=number)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE console.metering SET retention = %s::interval", (retention,))
+    requests, kept, ages = Requests(database), Counter(range(rows)), timedelta(days=9)
+    cursor = (await requests.begin(ALL, recent=1)).cursor
+    assert numbers((await requests.begin(ALL, within=ages)).rows) == kept
+    assert numbers((await requests.before(ALL, now)).rows) == kept
+    assert numbers((await requests.before(ALL, now, cursor=cursor, bound=now - ages)).rows) == kept
+    assert numbers(await requests.latest(ALL, limit=9)) == kept
+    assert numbers(await requests.latest(ALL, within=ages, limit=9)) == kept
+    assert numbers([row async for some in requests.forward(cursor, ages) for row in some]) == kept
+    assert await requests.hits(ALL, ALL, None, at_most=9) == Hits(rows, more=False)
+    assert (await requests.nearest(ALL, ALL, now - timedelta(days=2), newer=False) is None) == (rows < 3)
+    breakdown = Breakdown(database)
+    assert (await breakdown.recent(ALL, GroupBy.CUSTOMER, None)).requests == rows
+    log = await requests.kept()
+    assert len(await breakdown.per_minute()) == (log.now - log.since) // timedelta(minutes=1) + 1
 
 
 async def test_a_poll_accounts_for_every_row_it_did_not_bring(dsn: str, database: Database) -> None:
