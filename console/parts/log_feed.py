@@ -13,6 +13,7 @@ _FIRST_ROWS = 200
 _PAGE = 500
 _AROUND = 200  # rows of the past above a moment one went to
 _READABLE_A_SECOND = 1000  # what is shown of a busier log, far above what anybody reads
+_STEP = 20_000  # rows that one poll goes through, whatever piled up meanwhile
 _CATCH_UP_S = 10.0  # of a longer absence no more rows are shown than of this one
 
 
@@ -85,7 +86,7 @@ class LogFeed:
         return self._begun is not None
 
     async def poll(self) -> tuple[Batch, bool]:
-        """The first rows (then True), or what came since the last poll."""
+        """The first rows (then True), or what came since the last poll: of a backlog a part, with more to come."""
         while True:
             flight, cursor = self.flight, self._cursor
             if cursor is None:
@@ -93,7 +94,7 @@ class LogFeed:
                 batch = await self._source.requests.begin(self.wanted, recent=_FIRST_ROWS, within=within)
             else:
                 at_most = None if self.every_row else self._readable()
-                batch = await self._source.requests.since(cursor, at_most=at_most)
+                batch = await self._source.requests.since(cursor, at_most=at_most, step=_STEP)
             if flight is self.flight and cursor is self._cursor:  # else it was started again meanwhile
                 return batch, cursor is None
 

@@ -87,6 +87,8 @@ class RequestsScreen(DeckScreen[Batch]):
         self.account.add(snapshot, first=self._first)
         if not self.pane.detached:
             self.pane.extend(snapshot.rows)
+        if snapshot.more:
+            self.reload()
 
     def on_screen_suspend(self) -> None:
         self._left = monotonic()

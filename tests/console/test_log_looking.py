@@ -8,6 +8,10 @@ from time import monotonic
 
 import pytest
 
+from console.parts.log_feed import LogFeed
+from db.audit import Actor
+from db.database import Database
+from db.source import Batch, RequestFilter, Source
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, console, query
 from tests.console.test_requests import follows, log, numbers
@@ -195,18 +199,47 @@ async def test_every_committed_row_is_accounted_for(business: str) -> None:
         assert re.search(r"lag \d\.\d s   cursor \d s old", deck.line("received"))
 
 
+def burst(dsn: str, rows: int) -> None:
+    """One transaction, each thousandth row an error."""
+    query(
+        dsn,
+        "INSERT INTO haproxy_raw_logs (timestamp, customer_id, network, server_id, service_type, api_key_fp,"
+        " fe_type, traffic_type, event_type, client_ip, status_code, time_total)"
+        " SELECT now(), %s, 1, 19, 1, 42, 2, 1, 0, '203.0.113.9',"
+        " CASE WHEN n %% 1000 = 0 THEN 503 ELSE 200 END, n FROM generate_series(1, %s) n",
+        CUSTOMER,
+        rows,
+    )
+
+
+async def test_a_backlog_is_read_a_part_at_a_time_and_counted_to_the_row(business: str) -> None:
+    database = Database(business)
+    await database.open()
+    try:
+        feed = LogFeed(Source(database, Actor("ann", None)), RequestFilter())
+        begun, first = await feed.poll()
+        feed.took(begun, first=first)
+        for feed.every_row in (True, False):
+            for _ in range(5):
+                burst(business, 9000)
+            parts: list[Batch] = []
+            while not parts or parts[-1].more:
+                part, first = await feed.poll()
+                feed.took(part, first=first)
+                parts.append(part)
+            assert sum(part.committed for part in parts) == sum(part.passed for part in parts) == 45_000
+            assert max(part.committed for part in parts) < 30_000
+            shown = sum(len(part.rows) for part in parts)
+            assert shown == 45_000 if feed.every_row else 45 < shown < 15_000
+    finally:
+        await database.close()
+
+
 async def test_a_burst_is_sampled_but_its_errors_are_all_there_and_a_shows_every_row(business: str) -> None:
     async with console(business) as deck:
         await deck.press("4")
         await deck.sees("0 received")
-        query(
-            business,
-            "INSERT INTO haproxy_raw_logs (timestamp, customer_id, network, server_id, service_type, api_key_fp,"
-            " fe_type, traffic_type, event_type, client_ip, status_code, time_total)"
-            " SELECT now(), %s, 1, 19, 1, 42, 2, 1, 0, '203.0.113.9',"
-            " CASE WHEN n %% 1000 = 0 THEN 503 ELSE 200 END, n FROM generate_series(1, 5000) n",
-            CUSTOMER,
-        )
+        burst(business, 5000)
         await deck.sees("5,000 received = ")
         line = deck.line("5,000 received")
         found = re.search(r"= ([\d,]+) shown \+ 0 filtered \+ ([\d,]+) sampled", line)
@@ -216,8 +249,14 @@ async def test_a_burst_is_sampled_but_its_errors_are_all_there_and_a_shows_every
         assert 150 < shown < 400
         await deck.press("a")
         await deck.sees("Every row is shown")
+        await deck.say("/", "status:odd")  # what the prompt says, the note leaves readable
+        await deck.sees("status: give 200, 4xx, 500-504 or none, with commas between several", "Every row is shown")
+        await deck.press("escape")
         log(business, 0, 900, ago_s=0)
         await deck.sees(f"5,900 received = {shown + 900:,} shown")
+        for _ in range(3):
+            burst(business, 9000)
+        await deck.sees(f"32,900 received = {shown + 27_900:,} shown")
 
 
 async def test_a_marked_row_is_found_again(business: str) -> None:
