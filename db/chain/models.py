@@ -55,7 +55,8 @@ class Transaction:
     error: str | None
     checkpoint: int | None
     at: datetime | None  # of its checkpoint
-    events: tuple[EmittedEvent, ...]
+    events: tuple[EmittedEvent, ...]  # empty unless the whole of it was asked for, and so is `wrote`
+    wrote: Mapping[ObjectId, int]  # the objects it made or changed, and the version of each since then
 
 
 class Position(NamedTuple):

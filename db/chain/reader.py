@@ -85,14 +85,14 @@ class ChainReader:
     async def transaction(self, digest: Digest) -> Transaction | None:
         """A transaction with its events. None: neither the node nor the archive has it, which does not mean that it
         never was: nodes keep recent history only, from `service_info().lowest` on."""
-        return (await self.transactions([digest], events=True)).get(digest)
+        return (await self.transactions([digest], whole=True)).get(digest)
 
-    async def transactions(self, digests: Sequence[Digest], *, events: bool = False) -> dict[Digest, Transaction]:
-        """Those that the node or else the archive has."""
-        found = await self._node.transactions(digests, events=events)
+    async def transactions(self, digests: Sequence[Digest], *, whole: bool = False) -> dict[Digest, Transaction]:
+        """Those that the node or else the archive has; what they did only where the whole of them is wanted."""
+        found = await self._node.transactions(digests, whole=whole)
         missing = [digest for digest in digests if digest not in found]
         if missing and self._archive is not None:
-            found |= await self._archive.transactions(missing, events=events)
+            found |= await self._archive.transactions(missing, whole=whole)
         return found
 
     async def events(self, query: EventQuery, *, archive: bool = False) -> EventPage:
@@ -149,9 +149,9 @@ class _Node:
 
         return await self._attempted(attempt)
 
-    async def transactions(self, digests: Sequence[Digest], *, events: bool) -> dict[Digest, Transaction]:
+    async def transactions(self, digests: Sequence[Digest], *, whole: bool) -> dict[Digest, Transaction]:
         found: dict[Digest, Transaction] = {}
-        for some in await self._batched(digests, lambda wire, some: wire.transactions(some, events=events)):
+        for some in await self._batched(digests, lambda wire, some: wire.transactions(some, whole=whole)):
             found |= some
         return found
 

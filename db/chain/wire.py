@@ -38,6 +38,7 @@ Known = TypeVar("Known")
 
 _OBJECT: Final = ("object_id", "version", "object_type", "owner", "json", "previous_transaction")
 _TRANSACTION: Final = ("digest", "checkpoint", "timestamp", "effects.status")
+_WHOLE: Final[tuple[str, ...]] = (*_TRANSACTION, "events", "effects.changed_objects")
 _EVENT: Final = (
     "event_type", "json", "sender", "checkpoint", "transaction_digest", "transaction_index", "event_index",
 )  # fmt: skip
@@ -126,9 +127,9 @@ class Wire:
         except ChainError as error:
             return error
 
-    async def transactions(self, digests: Sequence[Digest], *, events: bool) -> dict[Digest, Transaction]:
-        """Those of them that this node has. Their events are read where wanted: they are long."""
-        paths = [*_TRANSACTION, *(("events",) if events else ())]
+    async def transactions(self, digests: Sequence[Digest], *, whole: bool) -> dict[Digest, Transaction]:
+        """Those of them that this node has. What they did is read where wanted: it is long."""
+        paths = list(_WHOLE if whole else _TRANSACTION)
         request = proto.BatchGetTransactionsRequest(
             digests=[str(digest) for digest in digests], read_mask=FieldMask(paths=paths)
         )
@@ -257,7 +258,8 @@ def _of_module(module: str) -> proto.EventTerm:
 
 def _transaction(message: proto.ExecutedTransaction) -> Transaction:
     with _Reading(f"transaction {message.digest}"):
-        status = _known(_known(message.effects, "effects").status, "effects.status")
+        effects = _known(message.effects, "effects")
+        status = _known(effects.status, "effects.status")
         return Transaction(
             digest=Digest.parse(_known(message.digest, "digest")),
             success=_known(status.success, "effects.status.success"),
@@ -270,6 +272,11 @@ def _transaction(message: proto.ExecutedTransaction) -> Transaction:
                 )
                 for index, event in enumerate(message.events.events if message.events else ())
             ),
+            wrote={
+                parse_object_id(_known(one.object_id, "object_id"), "object_id"): one.output_version
+                for one in effects.changed_objects
+                if one.output_version is not None
+            },
         )
 
 

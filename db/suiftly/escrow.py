@@ -26,9 +26,12 @@ _KINDS: Final[dict[str, Kind]] = {
     "Credit": "credit",
 }
 _IN_USDC: Final = ("deposit", "withdraw")
+INITIAL_UNKNOWN: Final = "initial deposit unknown"
+NO_INITIAL: Final = "the account was made without a deposit"
+_CREATION: Final = "AccountCreated"
 # Known, and no money: creation emits no deposit even when it makes one.
 _NOTED: Final = {
-    "AccountCreated": "an initial deposit made with the account emits no event: look at the reconciliation",
+    _CREATION: f"{INITIAL_UNKNOWN}: the event does not tell it",
     "AccountUpgraded": "the account goes on as another object",
     "LimitChanged": "the spending limit on the chain was changed",
     "SetMonthlyLimit": "the spending limit on the chain was changed",
@@ -73,6 +76,11 @@ class EscrowEvent:
     amount: Usdc | Cents | None
     note: str | None
     known: bool
+
+    @property
+    def makes_account(self) -> bool:
+        """Whether it may have brought money that it does not tell."""
+        return self.kind is None and self.name.removesuffix("Event") == _CREATION
 
     @property
     def dollars(self) -> Dollars | None:

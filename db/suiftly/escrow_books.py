@@ -38,7 +38,7 @@ _BOOKS: LiteralString = """
            (SELECT coalesce(sum(amount_usd_cents), 0)::bigint FROM ledger_entries WHERE customer_id = c.customer_id)
                AS ledger_cents,
            m.usd AS mirror_usd, m.others AS other_coins, e.charged_usd, e.rest_usdc, e.open_events, e.open_usd,
-           e.made_there,
+           e.initial_unknown,
            q.newest IS NULL OR EXISTS (SELECT FROM console.chain_event WHERE tx_digest = q.newest) AS newest_is_known
     FROM unnest(%(customers)s::bigint[], %(newest)s::bytea[]) AS q (customer, newest)
     JOIN customers c ON c.customer_id = q.customer
@@ -57,7 +57,7 @@ _BOOKS: LiteralString = """
                count(*) FILTER (WHERE open) AS open_events,
                coalesce(sum(CASE WHEN kind IN ('deposit', 'credit') THEN amount_usd ELSE -amount_usd END)
                             FILTER (WHERE open), 0) AS open_usd,
-               coalesce(bool_or(type LIKE '%%::AccountCreated%%'), false) AS made_there
+               coalesce(bool_or(kind IS NULL AND note LIKE '%%initial deposit%%'), false) AS initial_unknown
         FROM (SELECT *, outcome IN ('unmatched', 'conflict', 'dismissed') AND kind IS NOT NULL AS open
               FROM console.chain_event
               WHERE customer_id = c.customer_id OR account_id = c.escrow_contract_id) x) e
@@ -109,7 +109,7 @@ class AccountBooks:
     rest_usdc: int
     open_events: int
     open_usd: Decimal
-    made_there: bool
+    initial_unknown: bool
     newest_is_known: bool  # whether the inbox has the transaction that changed the account last
 
 
@@ -242,12 +242,12 @@ def _causes(
         yield "the cached balance is not the sum of the ledger"
     if figure == "ledger" and "mirror" in right:
         yield "the ledger has entries that the mirror has not, or lacks some"
+    if books.initial_unknown and apart > 0:
+        yield "perhaps the initial deposit, which is unknown: the account was made before the node's history"
     if books.other_coins:
         yield f"{books.other_coins} transaction(s) in other coins than USDC are on the books"
     if figure == "mirror" and "ledger" in right:
         yield "the mirror lacks transactions that the ledger has"
-    if books.made_there and apart > 0:
-        yield "perhaps an initial deposit: one made with the account emits no event"
     if books.open_events:
         yield f"{events}, and more"
     yield "unexplained"

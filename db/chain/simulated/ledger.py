@@ -3,12 +3,12 @@
 import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from db.chain import base58
-from db.chain.models import Position
+from db.chain.models import ObjectAt, Position
 from db.chain.values import Address, Digest, MoveType, ObjectId
 
 CHAIN = "simulated"
@@ -37,6 +37,7 @@ class SimulatedTransaction:
     at: datetime
     events: tuple[SimulatedEvent, ...]
     error: str | None
+    wrote: Mapping[ObjectId, int]
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Ledger:
     transactions: dict[Digest, SimulatedTransaction] = field(default_factory=dict[Digest, SimulatedTransaction])
     events: list[SimulatedEvent] = field(default_factory=list[SimulatedEvent])
     objects: dict[ObjectId, SimulatedObject] = field(default_factory=dict[ObjectId, SimulatedObject])
+    versions: dict[ObjectAt, SimulatedObject] = field(default_factory=dict[ObjectAt, SimulatedObject])
     _in_tip: int = field(default=0, init=False)  # transactions in the last checkpoint
 
     def commit(
@@ -72,8 +74,10 @@ class Ledger:
         at: datetime | None = None,
         error: str | None = None,
         same_checkpoint: bool = False,
+        objects: Sequence[SimulatedObject] = (),
     ) -> Digest:
-        """Adds a transaction, in a checkpoint of its own unless told otherwise, a second after the last one."""
+        """Adds a transaction, in a checkpoint of its own unless told otherwise, a second after the last one; `objects`
+        are as it leaves them."""
         if not same_checkpoint:
             self.tip += 1
             self.tip_at = at or self.tip_at + timedelta(seconds=1)
@@ -84,7 +88,12 @@ class Ledger:
             SimulatedEvent(Position(self.tip, index, number), digest, type_, sender, fields)
             for number, (type_, fields) in enumerate(() if error else events)
         )
-        self.transactions[digest] = SimulatedTransaction(digest, self.tip, index, self.tip_at, emitted, error)
+        for one in objects:
+            one.previous = digest
+            self.objects[one.object_id] = one
+            self.versions[one.object_id, one.version] = replace(one, fields=dict(one.fields))
+        wrote = {one.object_id: one.version for one in objects}
+        self.transactions[digest] = SimulatedTransaction(digest, self.tip, index, self.tip_at, emitted, error, wrote)
         self.events.extend(emitted)
         return digest
 

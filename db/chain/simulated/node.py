@@ -46,6 +46,7 @@ class Faults:
     scan_limit: int | None = None  # events looked at in one request
     most_items: int = 1000
     most_at_once: int = 50  # objects or transactions in one request
+    no_history: bool = False  # objects as they are now only
     refused: dict[ObjectId, Status] = field(default_factory=dict[ObjectId, Status])  # one of a batch fails
     no_event_queries: bool = False  # as nodes older than 1.76
     hidden: set[Digest] = field(default_factory=set[Digest])  # transactions it says it does not have
@@ -133,6 +134,8 @@ class Node:
         if wanted in self.faults.refused:
             raise GRPCError(self.faults.refused[wanted], f"Object {wanted} cannot be read")
         found = self.ledger.objects.get(wanted)
+        if request.version is not None:
+            found = None if self.faults.no_history else self.ledger.versions.get((wanted, request.version))
         if found is None:
             raise GRPCError(Status.NOT_FOUND, f"Object {wanted} not found")
         return found
@@ -344,7 +347,11 @@ def _transaction_message(known: SimulatedTransaction) -> proto.ExecutedTransacti
         timestamp=known.at,
         transaction_index=known.index,
         effects=proto.TransactionEffects(
-            transaction_digest=str(known.digest), status=proto.ExecutionStatus(success=error is None, error=error)
+            transaction_digest=str(known.digest),
+            status=proto.ExecutionStatus(success=error is None, error=error),
+            changed_objects=[
+                proto.ChangedObject(object_id=id_, output_version=version) for id_, version in known.wrote.items()
+            ],
         ),
         events=proto.TransactionEvents(events=events) if events else None,
     )

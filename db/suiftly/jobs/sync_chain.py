@@ -16,6 +16,7 @@ from db.database import Connection
 from db.jobs.job import Job, Run
 from db.suiftly.escrow import EscrowChain, read_event
 from db.suiftly.escrow_inbox import Arrival, take_again, take_in
+from db.suiftly.initial_deposit import with_initial_deposits
 
 STREAM = "escrow"
 _LOCK_S = 60  # metering holds the rows of a customer while it counts a backlog
@@ -171,6 +172,7 @@ class _Reading:
         """Puts the events onto the books and moves the cursor, in one transaction. Where an event cannot be read,
         those before its transaction are kept, and it is named. Returns where the inbox stands then."""
         arrivals, unreadable = await self._arrivals(events)
+        arrivals = await with_initial_deposits(self._chain, arrivals)
         if unreadable is not None:
             here = _behind(reached, here.target, [arrival.event for arrival in arrivals])
         async with self._run.step() as connection:

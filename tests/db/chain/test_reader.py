@@ -413,13 +413,13 @@ def test_what_we_use_of_pysui_is_there() -> None:
         assert route.startswith(ROUTE)
     masks = {
         proto.Object: wire._OBJECT,
-        proto.ExecutedTransaction: (*wire._TRANSACTION, "events"),
+        proto.ExecutedTransaction: wire._WHOLE,
         proto.Event: wire._EVENT,
     }
     for message, paths in masks.items():
         for path in paths:
             assert path.partition(".")[0] in message.__dataclass_fields__
-    assert "status" in proto.TransactionEffects.__dataclass_fields__
+    assert {"status", "changed_objects"} <= set(proto.TransactionEffects.__dataclass_fields__)
     assert {reason.name for reason in proto.QueryEndReason} == {*(reason.name for reason in wire._ENDS), "UNKNOWN"}
     # Numbers on the wire, as the independently generated TypeScript of npm @mysten/sui 2.33.1 has them.
     numbers = {

@@ -15,9 +15,9 @@ from grpclib.const import Status
 from db.chain.config import Target
 from db.chain.errors import ChainError
 from db.chain.reader import ChainReader
-from db.chain.simulated.ledger import Ledger
+from db.chain.simulated.ledger import Ledger, SimulatedObject
 from db.chain.simulated.node import Faults, Node, serving
-from db.chain.values import Digest, ObjectId
+from db.chain.values import Digest, MoveType, ObjectId
 from db.database import Database
 from db.jobs.history import JobRun
 from db.jobs.job import Run
@@ -246,6 +246,75 @@ async def test_an_account_without_a_customer_waits_for_one(world: World) -> None
     execute(world.dsn, "UPDATE customers SET escrow_contract_id = NULL WHERE customer_id = 5")
     assert (await world.sync()).counts["mirrored"] == 1
     assert (await world.sync()).message == "nothing new on the chain"
+
+
+def made(account: ObjectId, usdc: int) -> SimulatedObject:
+    fields = {
+        "user_address": USER,
+        "balance_usdc": str(usdc),
+        "spending_limit_usd_cents": "0",
+        "current_period_charged_usd_cents": "0",
+    }
+    return SimulatedObject(account, MoveType.parse(f"{PACKAGE}::escrow::Account"), dict(fields))
+
+
+async def test_the_deposit_that_an_account_is_made_with_comes_onto_the_books_once(world: World) -> None:
+    accounts = [ObjectId(f"0x{number:064x}") for number in range(1, 6)]
+    for number, account in enumerate(accounts):
+        add_customer(world.dsn, 10 + number)
+        execute(world.dsn, "UPDATE customers SET escrow_contract_id = %s WHERE customer_id = %s", account, 10 + number)
+    brought, topped_up, empty, odd, elsewhere = accounts
+
+    def creation(account: ObjectId, usdc: int, *others: Any) -> Digest:
+        creation = event("AccountCreated", account_id=account, user_address=USER)
+        return world.ledger.commit(USER, [creation, *others], objects=[made(account, usdc)])
+
+    digest = creation(brought, 25_500_000)
+    creation(topped_up, 9_000_000, event("DepositEvent", account_id=topped_up, amount=4_000_000))
+    creation(empty, 0)
+    creation(odd, 1_000_000, event("DepositEvent", account_id=odd, amount=4_000_000))
+    world.ledger.commit(USER, [event("AccountCreated", account_id=elsewhere, user_address=USER)])
+    # What the account holds later is no matter.
+    world.ledger.objects[brought].fields["balance_usdc"] = "1"
+    world.ledger.objects[brought].version += 1
+    world.node.faults.refused[brought] = Status.UNAVAILABLE
+    assert (await world.sync()).outcome == "failed", "it may be told the next time: nothing is noted as unknown"
+    assert world.outcomes() == []
+    world.node.faults.refused.clear()
+    run = await world.sync()
+    assert run.counts == {"events": 7, "mirrored": 4, "noted": 3}, run.message
+    assert [row[:5] for row in world.rows(ESCROW_ROWS)] == [
+        (10, str(digest), 0, "deposit", Decimal("25.50000000")),
+        *[(11, row[1], seq, "deposit", Decimal(amount)) for row, seq, amount in zip(
+            world.rows(ESCROW_ROWS)[1:3], (0, 1), ("5.00000000", "4.00000000"), strict=True)],
+        (13, world.rows(ESCROW_ROWS)[3][1], 1, "deposit", Decimal("4.00000000")),
+    ]  # fmt: skip
+    assert [row[:3] for row in world.rows(LEDGER_ROWS)] == [
+        (10, "deposit", 2550), (11, "deposit", 400), (11, "deposit", 500), (13, "deposit", 400),
+    ]  # fmt: skip
+    unknown = "initial deposit unknown"
+    assert [row["note"] for row in rows(world.dsn, INBOX) if row["outcome"] == "noted"] == [
+        "the account was made without a deposit",
+        f"{unknown}: the account held less than its events tell",
+        f"{unknown}: its transaction does not tell the account's version",
+    ]
+    before = world.books()
+    execute(world.dsn, "DELETE FROM console.chain_cursor")
+    await world.sync()
+    assert world.books() == before
+    # A node that no longer has the account as it was made: unknown, unless the archive has it.
+    world.node.faults.no_history = True
+    pruned, kept = ObjectId("0x" + "8" * 64), ObjectId("0x" + "9" * 64)
+    creation(pruned, 7_000_000)
+    await world.sync()
+    assert f"{unknown}: the account as it was made cannot be read: " in rows(world.dsn, INBOX)[-1]["note"]
+    await world.archive(world.ledger)
+    creation(kept, 7_000_000)
+    await world.sync()
+    last = rows(world.dsn, INBOX)[-1]
+    assert (last["kind"], last["outcome"], last["note"]) == (
+        "deposit", "unmatched", "no customer has this escrow account",
+    )  # fmt: skip
 
 
 async def test_whatever_breaks_on_the_way_no_event_is_lost_or_twice(world: World) -> None:
