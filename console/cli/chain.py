@@ -142,7 +142,7 @@ def _rows(account: CheckedAccount) -> list[tuple[object, ...]]:
         exact_dollars(account.after_charges_usd),
         dollars(books.ledger_cents),
         dollars(books.cached_cents),
-        exact_dollars(books.mirror_usd) + (" + other coins" if books.other_coins else ""),
+        exact_dollars(books.mirror_usd) + (" + other coins" if books.unvalued else ""),
     )
     told = [(drift.figure, exact_dollars(drift.usd, plus="+"), drift.cause) for drift in account.drifts] or [
         ("nothing", "-", "-")

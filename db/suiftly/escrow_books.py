@@ -32,23 +32,34 @@ _ACCOUNTS: LiteralString = """
     WHERE escrow_contract_id IS NOT NULL AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s::bigint)
     ORDER BY 1
 """
+# Other coins at the rate of their moment, which the ledger alone knows; NULL where it does not. One mist is 1e-9.
+MIRRORED: LiteralString = """
+    SELECT in_usd, CASE WHEN tx_type IN ('deposit', 'credit') THEN 1 ELSE -1 END
+                   * CASE WHEN in_usd THEN amount ELSE (
+                         SELECT abs(l.amount_usd_cents) / 100.0 FROM ledger_entries l
+                         WHERE l.tx_hash = x.tx_digest AND l.customer_id = x.customer_id
+                           AND l.amount_sui_mist = (x.amount * 1000000000)::bigint LIMIT 1) END AS usd
+    FROM (SELECT *, asset_type IS NULL OR asset_type = 'USDC' OR asset_type LIKE '%%::usdc::USDC' AS in_usd
+          FROM escrow_transactions) x
+"""
 # What the chain said was charged is taken from the inbox: the mirror may lack what is in conflict.
-_BOOKS: LiteralString = """
+_BOOKS: LiteralString = (
+    """
     SELECT c.customer_id, c.escrow_contract_id AS account, now() AS at, c.current_balance_usd_cents AS cached_cents,
            (SELECT coalesce(sum(amount_usd_cents), 0)::bigint FROM ledger_entries WHERE customer_id = c.customer_id)
                AS ledger_cents,
-           m.usd AS mirror_usd, m.others AS other_coins, e.charged_usd, e.rest_usdc, e.open_events, e.open_usd,
-           e.initial_unknown,
+           m.usd AS mirror_usd, m.others AS other_coins, m.other_usd, m.unvalued,
+           e.charged_usd, e.rest_usdc, e.open_events, e.open_usd, e.initial_unknown,
            q.newest IS NULL OR EXISTS (SELECT FROM console.chain_event WHERE tx_digest = q.newest) AS newest_is_known
     FROM unnest(%(customers)s::bigint[], %(newest)s::bytea[]) AS q (customer, newest)
     JOIN customers c ON c.customer_id = q.customer
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(CASE WHEN tx_type IN ('deposit', 'credit') THEN amount ELSE -amount END)
-                            FILTER (WHERE in_usd), 0) AS usd,
-               count(*) FILTER (WHERE NOT in_usd) AS others
-        FROM (SELECT tx_type, amount,
-                     asset_type IS NULL OR asset_type = 'USDC' OR asset_type LIKE '%%::usdc::USDC' AS in_usd
-              FROM escrow_transactions WHERE customer_id = c.customer_id) x) m
+        SELECT coalesce(sum(usd), 0) AS usd, count(*) FILTER (WHERE NOT in_usd) AS others,
+               coalesce(sum(usd) FILTER (WHERE NOT in_usd), 0) AS other_usd,
+               count(*) FILTER (WHERE usd IS NULL) AS unvalued
+        FROM ("""
+    + MIRRORED
+    + """ WHERE x.customer_id = c.customer_id) x) m
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(CASE kind WHEN 'charge' THEN amount_usd WHEN 'credit' THEN -amount_usd END), 0)
                    AS charged_usd,
@@ -63,6 +74,7 @@ _BOOKS: LiteralString = """
               WHERE customer_id = c.customer_id OR account_id = c.escrow_contract_id) x) e
     ORDER BY c.customer_id
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,8 @@ class Inbox:
 class AccountBooks:
     """What the books and the inbox say about one account, in one instant.
 
-    `mirror_usd` counts USDC alone. `charged_usd` is charges less credits as the chain told them. `rest_usdc` is what
+    `mirror_usd` has other coins in it at the rate that the ledger recorded, `other_usd` of it; those without a rate are
+    `unvalued` and not in it. `charged_usd` is charges less credits as the chain told them. `rest_usdc` is what
     was below a cent and so is in no ledger. `open_usd` is what events on no books would add.
     """
 
@@ -105,6 +118,8 @@ class AccountBooks:
     ledger_cents: int
     mirror_usd: Decimal
     other_coins: int
+    other_usd: Decimal
+    unvalued: int
     charged_usd: Decimal
     rest_usdc: int
     open_events: int
@@ -244,8 +259,10 @@ def _causes(
         yield "the ledger has entries that the mirror has not, or lacks some"
     if books.initial_unknown and apart > 0:
         yield "perhaps the initial deposit, which is unknown: the account was made before the node's history"
-    if books.other_coins:
-        yield f"{books.other_coins} transaction(s) in other coins than USDC are on the books"
+    if books.other_usd and apart == -books.other_usd:
+        yield f"the books count {books.other_coins} transaction(s) in other coins; the account holds USDC alone"
+    if books.unvalued:
+        yield f"{books.unvalued} transaction(s) in other coins are in the mirror without a rate in the ledger"
     if figure == "mirror" and "ledger" in right:
         yield "the mirror lacks transactions that the ledger has"
     if books.open_events:

@@ -1,6 +1,12 @@
 """The chain of an invented business: its escrow as the books have it, and what happens on it from then on.
 
-Nothing of it is on any network. The node says "simulated" wherever a real one names its chain.
+Nothing of it is on any network. The node says "simulated" wherever a real one names its chain. Its accounts hold what
+the mirror says, and a billing backend of one statement brings what was mirrored into the cached balances. What differs,
+differs on purpose, at the first three accounts by customer:
+
+1. made with $25 before the node's history: no books know of that deposit, and it is said to be unknown;
+2. the cached balance was set $5 too high, once;
+3. no difference: made with $40, which sync-chain takes from the account as it was made.
 """
 
 import asyncio
@@ -20,14 +26,21 @@ from psycopg.rows import TupleRow, class_row
 
 from db.chain.simulated.ledger import Ledger, SimulatedObject
 from db.chain.values import Address, Digest, MoveType, ObjectId
+from db.suiftly.escrow_books import MIRRORED
 from db.suiftly.simulation.chain_oddities import with_oddities
 
 PACKAGE: Final = ObjectId(f"0x{hashlib.sha256(b'the escrow contract of the demo').hexdigest()}")
 _SERVICE: Final = Address(f"0x{hashlib.sha256(b'the service of the demo').hexdigest()}")
 _BEGAN: Final = datetime(2020, 1, 1, tzinfo=UTC)  # the chain; it has a checkpoint a second
 _NAMES: Final = {"deposit": "Deposit", "withdraw": "Withdrawal", "charge": "Charge", "credit": "Credit"}
-_USDC_PER_CENT: Final = 10_000
+_CREATED: Final = "AccountCreated"
+_MADE_WITH: Final = {0: 25_000_000, 2: 40_000_000}  # by the customers' order
+_BEFORE_HISTORY: Final = (0,)
+_TOO_HIGH_AT: Final = 1
+_BACKEND_EVERY_S: Final = 2.0
 _DEPOSIT_EVERY_S: Final = 30.0  # in the mean
+
+_Event = tuple[Digest, datetime, int, MoveType, dict[str, Any]]
 
 # What was read from the chain before is told again as it was. Coins other than USDC never were on this contract.
 _READ: LiteralString = """
@@ -40,11 +53,31 @@ _BOOKED: LiteralString = """
     WHERE c.escrow_contract_id IS NOT NULL AND (x.asset_type IS NULL OR x.asset_type LIKE '%%USDC')
       AND NOT EXISTS (SELECT FROM console.chain_event e WHERE e.tx_id = x.tx_id)
 """
-_ACCOUNTS: LiteralString = """
-    SELECT escrow_contract_id AS account, wallet_address AS wallet, status,
-           coalesce(current_balance_usd_cents, 0) AS balance, coalesce(max_monthly_usd_cents, 0) AS most,
+_ACCOUNTS: LiteralString = (
+    """
+    SELECT customer_id, escrow_contract_id AS account, wallet_address AS wallet, created_at,
+           coalesce((1000000 * m.usd)::bigint, 0) AS balance, coalesce(max_monthly_usd_cents, 0) AS most,
            coalesce(current_month_charged_usd_cents, 0) AS charged
-    FROM customers WHERE escrow_contract_id IS NOT NULL ORDER BY customer_id
+    FROM customers c CROSS JOIN LATERAL (
+        SELECT sum(usd) AS usd FROM ("""
+    + MIRRORED
+    + """ WHERE x.customer_id = c.customer_id) x) m
+    WHERE escrow_contract_id IS NOT NULL ORDER BY customer_id
+"""
+)
+_UNREAD: LiteralString = "SELECT NOT EXISTS (SELECT FROM console.chain_cursor)"
+_TOO_HIGH: LiteralString = """
+    UPDATE customers c SET current_balance_usd_cents = 500 + (
+        SELECT coalesce(sum(amount_usd_cents), 0) FROM ledger_entries WHERE customer_id = c.customer_id)
+    WHERE customer_id = %s
+"""
+_BACKEND: LiteralString = """
+    UPDATE customers c SET current_balance_usd_cents = l.cents
+    FROM (SELECT customer_id, sum(amount_usd_cents)::bigint AS cents FROM ledger_entries
+          WHERE customer_id IN (SELECT customer_id FROM console.chain_event
+                                WHERE outcome = 'mirrored' AND seen_at > now() - interval '5 minutes')
+          GROUP BY 1) l
+    WHERE l.customer_id = c.customer_id AND c.current_balance_usd_cents <> l.cents
 """
 
 
@@ -57,7 +90,7 @@ class _Read:
     fields: dict[str, Any]
 
     @property
-    def event(self) -> tuple[Digest, datetime, int, MoveType, dict[str, Any]]:
+    def event(self) -> _Event:
         return Digest(self.digest), self.at, self.index, MoveType.parse(self.type), self.fields
 
 
@@ -71,7 +104,7 @@ class _Booked:
     account: str
 
     @property
-    def event(self) -> tuple[Digest, datetime, int, MoveType, dict[str, Any]]:
+    def event(self) -> _Event:
         unit = 1_000_000 if self.kind in ("deposit", "withdraw") else 100
         fields = {"account_id": self.account, "amount": str(int(self.amount * unit))}
         return Digest.parse(self.digest), self.at, self.index, _type(f"{_NAMES[self.kind]}Event"), fields
@@ -79,9 +112,10 @@ class _Booked:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
+    customer_id: int
     account: str
     wallet: str
-    status: str
+    created_at: datetime
     balance: int
     most: int
     charged: int
@@ -95,13 +129,14 @@ async def simulated_chain(dsn: str, port: int, seed: int) -> AsyncGenerator[None
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         ledger = await ledger_of(connection)
     async with serving(Node(ledger), port=port):
-        going_on = asyncio.create_task(_go_on(ledger, Random(seed)))
+        going_on = (asyncio.create_task(_go_on(ledger, Random(seed))), asyncio.create_task(_keep_balances(dsn)))
         try:
             yield
         finally:
-            going_on.cancel()
-            with suppress(asyncio.CancelledError):
-                await going_on
+            for task in going_on:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 async def ledger_of(connection: AsyncConnection[TupleRow]) -> Ledger:
@@ -110,40 +145,73 @@ async def ledger_of(connection: AsyncConnection[TupleRow]) -> Ledger:
     await read.execute(_READ)
     booked = connection.cursor(row_factory=class_row(_Booked))
     await booked.execute(_BOOKED)
-    told = [row.event for row in await read.fetchall()]
-    known = {event[0] for event in told}
-    new = [event for event in (row.event for row in await booked.fetchall()) if event[0] not in known]
-    events = told + new if told else with_oddities(new, Random(1))
+    accounts = connection.cursor(row_factory=class_row(_Account))
+    await accounts.execute(_ACCOUNTS)
+    known = await accounts.fetchall()
+    first = await (await connection.execute(_UNREAD)).fetchone() == (True,)
+    before = [row.event for row in await read.fetchall()]
+    digests = {event[0] for event in before}
+    new = [event for event in (row.event for row in await booked.fetchall()) if event[0] not in digests]
+    events = before + new if before else with_oddities(new, Random(1))
+    if first and len(known) > _TOO_HIGH_AT:
+        await connection.execute(_TOO_HIGH, (known[_TOO_HIGH_AT].customer_id,))
+    told = {fields["account_id"] for _, _, _, type_, fields in events if type_.name == _CREATED}
+    made = {known[at].account: _made(known[at], units) for at, units in _MADE_WITH.items() if at < len(known)}
+    made = {account: object_ for account, object_ in made.items() if first or account in told}
+    events += [_creation(account) for account in known if account.account in made and account.account not in told]
     ledger = Ledger(tip_at=_BEGAN)
     for (second, digest), group in groupby(
         sorted(events, key=lambda event: (int(event[1].timestamp()), event[0], event[2])),
         key=lambda event: (int(event[1].timestamp()), event[0]),
     ):
         emitted = [(type_, fields) for _, _, _, type_, fields in group]
-        _commit(ledger, datetime.fromtimestamp(second, UTC), _SERVICE, emitted, digest)
-    accounts = connection.cursor(row_factory=class_row(_Account))
-    await accounts.execute(_ACCOUNTS)
-    for account in await accounts.fetchall():
+        objects = [made[fields["account_id"]] for type_, fields in emitted
+                   if type_.name == _CREATED and fields["account_id"] in made]  # fmt: skip
+        _commit(ledger, datetime.fromtimestamp(second, UTC), _SERVICE, emitted, digest, objects=objects)
+    for at, account in enumerate(known):
         id_ = ObjectId(account.account)
-        ledger.objects[id_] = SimulatedObject(id_, _type("Account"), _fields(account))
+        on_no_books = at in _BEFORE_HISTORY or account.account not in told
+        extra = _MADE_WITH[at] if account.account in made and on_no_books else 0
+        ledger.objects[id_] = SimulatedObject(id_, _type("Account"), _fields(account, account.balance + extra), 2)
+        if at in _BEFORE_HISTORY:
+            ledger.versions.pop((id_, 1), None)
     return ledger
 
 
-def _fields(account: _Account) -> dict[str, object]:
+def _creation(account: _Account) -> _Event:
+    digest = Digest(hashlib.sha256(f"created {account.account}".encode()).digest())
+    fields = {"account_id": account.account, "user_address": account.wallet}
+    return digest, account.created_at, 0, _type(_CREATED), fields
+
+
+def _made(account: _Account, units: int) -> SimulatedObject:
+    return SimulatedObject(ObjectId(account.account), _type("Account"), _fields(account, units))
+
+
+def _fields(account: _Account, units: int) -> dict[str, object]:
     return {
         "id": account.account,
         "user_address": account.wallet,
         "suiftly_address": _SERVICE,
-        "balance_usdc": str(account.balance * _USDC_PER_CENT),
+        "balance_usdc": str(units),
         "spending_limit_usd_cents": str(account.most),
         "current_period_charged_usd_cents": str(account.charged),
         "upgraded_to": None,
     }
 
 
+async def _keep_balances(dsn: str) -> None:
+    """As the billing backend does once it saw what came onto the books."""
+    while True:
+        with suppress(psycopg.Error):
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+                await connection.execute(_BACKEND)
+        await asyncio.sleep(_BACKEND_EVERY_S)
+
+
 async def _go_on(ledger: Ledger, random: Random) -> None:
     """A checkpoint a second; in some of them somebody deposits, rarely somebody whom no customer is."""
-    known = list(ledger.objects.values())
+    known = list(ledger.objects.values())[3:]  # the first three are as the top of this module says
     while True:
         now = datetime.now(UTC)
         if known and random.random() < 1 / _DEPOSIT_EVERY_S:
@@ -165,12 +233,18 @@ def _deposit(account: ObjectId, units: int) -> tuple[MoveType, dict[str, Any]]:
 
 
 def _commit(
-    ledger: Ledger, at: datetime, sender: Address, events: Sequence[tuple[MoveType, dict[str, Any]]], digest: Digest
+    ledger: Ledger,
+    at: datetime,
+    sender: Address,
+    events: Sequence[tuple[MoveType, dict[str, Any]]],
+    digest: Digest,
+    *,
+    objects: Sequence[SimulatedObject] = (),
 ) -> Digest:
     ahead = _checkpoint(at) - ledger.tip
     if ahead > 1:
         ledger.advance(ahead - 1)
-    return ledger.commit(sender, events, digest=digest, at=at, same_checkpoint=ahead <= 0)
+    return ledger.commit(sender, events, digest=digest, at=at, same_checkpoint=ahead <= 0, objects=objects)
 
 
 def _checkpoint(at: datetime) -> int:
