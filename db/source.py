@@ -79,6 +79,7 @@ from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, LedgerEntry, Standing
 from db.suiftly.log_windows import History
 from db.suiftly.money import parse_cents
+from db.suiftly.operations.adjust_to_chain import AdjustToChain
 from db.suiftly.operations.adopt_prices import AdoptPrices
 from db.suiftly.operations.assign_event import AssignEvent
 from db.suiftly.operations.change_service import TIERS, ChangeTier, DisableService, EnableService
@@ -97,6 +98,7 @@ from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.operations.settle_conflict import AcceptChain, KeepBooks
 from db.suiftly.operations.undo_revocation import UndoRevocation
+from db.suiftly.payment_check import PaymentCheck, Verdict
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.proof import Proof, ProofState, ProofStep
 from db.suiftly.reconcile import CheckedHour, Difference, Watermark
@@ -155,6 +157,7 @@ __all__ = [
     "Absence",
     "AcceptChain",
     "Actor",
+    "AdjustToChain",
     "AdoptPrices",
     "ApiKey",
     "ApiSecret",
@@ -242,6 +245,7 @@ __all__ = [
     "Pace",
     "Page",
     "PayBill",
+    "PaymentCheck",
     "Preview",
     "PriceBook",
     "PriceBookError",
@@ -291,6 +295,7 @@ __all__ = [
     "VaultError",
     "VaultPlace",
     "VaultVersion",
+    "Verdict",
     "Verification",
     "Visitor",
     "Watched",

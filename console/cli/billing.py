@@ -62,6 +62,9 @@ def add(commands: Subparsers) -> None:
     pay.add_argument(
         "--digest", metavar="D", type=_digest, required=True, help="of the transaction that paid it: Base58, or hex"
     )
+    pay.add_argument(
+        "--unverified", action="store_true", help="also when no node can tell whether it happened; goes on record"
+    )
     pay.set_defaults(run=pay_bill)
     fail = change.add_verb(verbs, "fail", "say that a pending bill was not paid")
     _add_bill(fail)
@@ -161,7 +164,9 @@ async def _settle(context: Context, options: Namespace, operation: Callable[[Sou
 async def pay_bill(context: Context, options: Namespace) -> int:
     def pay(source: Source, bill: Bill) -> Operation:
         period_days = source.prices.limit_period_days
-        return PayBill(bill.id, bill.customer_id, digest=options.digest, period_days=period_days)
+        return PayBill(
+            bill.id, bill.customer_id, digest=options.digest, period_days=period_days, unverified=options.unverified
+        )
 
     return await _settle(context, options, pay)
 

@@ -1,17 +1,20 @@
-"""opsdeck chain status | sync | reconcile, and what chain_events adds"""
+"""opsdeck chain status | sync | reconcile | adjust, and what chain_events adds"""
 
+import re
 from argparse import Namespace
 from typing import Any
 
 from console import failures
-from console.cli import chain_events, jobs
+from console.cli import chain_events, change, jobs
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
+from console.settings import UsageError
 from console.words import dollars, exact_dollars
 from db.chain.errors import NOT_CONFIGURED, ChainError
 from db.chain.models import ServiceInfo
-from db.source import CheckedAccount, EscrowChain, Inbox
+from db.chain.units import Cents
+from db.source import AdjustToChain, CheckedAccount, EscrowChain, Inbox
 
 _OUTCOMES = ("mirrored", "already_recorded", "noted", "unmatched", "conflict", "dismissed")
 _TELL_EVERY = 100  # accounts
@@ -40,6 +43,24 @@ def add(commands: Subparsers) -> None:
     )
     reconcile.set_defaults(run=run_reconcile)
     chain_events.add(verbs)
+    adjusting = change.add_verb(verbs, "adjust", "bring ledger and cached balance of a customer to what the chain says")
+    adjusting.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
+    adjusting.add_argument("--to", metavar="USD", type=_balance, help="only if it comes to this, such as 70.00")
+    adjusting.set_defaults(run=adjust)
+
+
+async def adjust(context: Context, options: Namespace) -> int:
+    change.check(context, options)
+    async with context.source() as source:
+        return await change.carry_out(context, options, source, AdjustToChain(options.customer, options.to))
+
+
+def _balance(text: str) -> Cents:
+    found = re.fullmatch(r"(-?)\$?([0-9]{1,12})\.([0-9]{2})", text)
+    if found is None:
+        raise UsageError(f"--to {text!r} is not a balance in dollars and cents, such as 70.00")
+    cents = Cents(int(found[2] + found[3]))
+    return -cents if found[1] else cents
 
 
 async def show_status(context: Context, options: Namespace) -> int:

@@ -1,6 +1,7 @@
 """One bill: what it is made of, to the cent, what was done to it; paying it, failing it, trying again."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 from uuid import UUID
 
@@ -16,7 +17,20 @@ from console.screens.base import DeckScreen
 from console.words import dollars, moment, short
 from db.chain.values import ChainValueError, Digest
 from db.errors import Refused
-from db.source import SIGNS, AuditRow, BillDetail, BillLine, FailBill, Operation, PayBill, RetryBill, Source
+from db.source import (
+    SIGNS,
+    AuditRow,
+    Bill,
+    BillDetail,
+    BillLine,
+    FailBill,
+    Operation,
+    PayBill,
+    PaymentCheck,
+    RetryBill,
+    Source,
+    Verdict,
+)
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt
@@ -27,6 +41,8 @@ _ACTIONS: Final[dict[str, tuple[type[Operation], tuple[str, ...]]]] = {
     "fail": (FailBill, ("pending",)),
     "retry": (RetryBill, ("failed",)),
 }
+_PAY_HINT: Final = "digest of the transaction, Base58 or hex; `DIGEST unverified` where no node can tell"
+_VERDICTS: Final = {Verdict.VERIFIED: Tone.GOOD, Verdict.MISMATCH: Tone.BAD}
 _TONES = {"adjustment": Tone.NOTICE, "carried over": Tone.NOTICE, "rounding": Tone.DIM}
 
 
@@ -72,6 +88,8 @@ class BillScreen(DeckScreen[BillSnapshot]):
             "What it is made of is not on record here.",
             id="lines",
         )  # fmt: skip
+        self._asked_for: str | None = None
+        self._on_chain: PaymentCheck | None = None
 
     def compose_body(self) -> ComposeResult:
         yield Facts(id="facts")
@@ -104,10 +122,29 @@ class BillScreen(DeckScreen[BillSnapshot]):
         return named[0]
 
     def paint(self, snapshot: BillSnapshot) -> None:
-        self.query_one("#facts", Facts).tell(_facts(snapshot.detail))
+        bill = snapshot.detail.bill
+        if self.source.chain is not None and bill.type == "charge" and bill.tx_digest not in (None, self._asked_for):
+            self._asked_for, self._on_chain = bill.tx_digest, None
+            self.run_worker(partial(self._ask_chain, bill), group="chain", exclusive=True)
+        self.query_one("#facts", Facts).tell([*_facts(snapshot.detail), *self._chain()])
         self.query_one("#record", Facts).tell(history_facts(snapshot.history[:20]))
         self.table.show(snapshot.detail.lines, complete=True)
         self.refresh_bindings()
+
+    async def _ask_chain(self, bill: Bill) -> None:
+        """Once for a digest, beside the screen: a node may take seconds to answer."""
+        self._on_chain = await self.source.payment_on_chain(bill)
+        if self.snapshot is not None and self._there:
+            self.paint(self.snapshot)
+
+    def _chain(self) -> list[Fact]:
+        """What the chain says of the digest; nothing without one, or without a chain."""
+        if self._asked_for is None:
+            return []
+        if self._on_chain is None:
+            return [("on chain", "asking the node …", Tone.DIM)]
+        check = self._on_chain
+        return [("on chain", f"{check.verdict}: {check.sentence}", _VERDICTS.get(check.verdict, Tone.WARN))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for the bill as it is, is not bound."""
@@ -120,7 +157,7 @@ class BillScreen(DeckScreen[BillSnapshot]):
         return bill.type == "charge" and bill.status in statuses
 
     def action_pay(self) -> None:
-        self.query_one(Prompt).open("pay", "paid by", hint="digest of the transaction: Base58, or hex")
+        self.query_one(Prompt).open("pay", "paid by", hint=_PAY_HINT)
 
     def on_prompt_entered(self, event: Prompt.Entered) -> None:
         """The transaction that paid it."""
@@ -129,14 +166,20 @@ class BillScreen(DeckScreen[BillSnapshot]):
             self.enter(self._pay, event.text)
 
     def _pay(self, text: str) -> None:
+        typed, _, word = text.strip().partition(" ")
+        if word.strip() not in ("", "unverified"):
+            raise ValueError(f"behind the digest only the word unverified is understood, not {word.strip()!r}")
         try:
-            digest = str(Digest.parse(text, "digest"))
+            digest = str(Digest.parse(typed, "digest"))
         except ChainValueError as error:
             raise ValueError(str(error)) from None
         if self.snapshot is not None:
             bill = self.snapshot.detail.bill
             days = self.source.prices.limit_period_days
-            self.deck.performer.start(PayBill(bill.id, bill.customer_id, digest=digest, period_days=days))
+            operation = PayBill(
+                bill.id, bill.customer_id, digest=digest, period_days=days, unverified=bool(word.strip())
+            )
+            self.deck.performer.start(operation)
 
     def action_fail(self) -> None:
         if self.snapshot is not None:

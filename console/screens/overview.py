@@ -49,7 +49,7 @@ class OverviewScreen(DeckScreen[Overview]):
                 Column("what", 20, lambda row: row.sentence, flex=True),
                 Column("since", 19, lambda row: moment(row.since), hide_below=100),
             ),
-            lambda row: row.subject + row.severity,
+            lambda row: (row.subject, row.severity, row.sentence.partition(":")[0]),  # counts stand behind it
             "Nothing needs a look.",
             id="attention",
         )

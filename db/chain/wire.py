@@ -129,7 +129,7 @@ class Wire:
 
     async def transactions(self, digests: Sequence[Digest], *, whole: bool) -> dict[Digest, Transaction]:
         """Those of them that this node has. What they did is read where wanted: it is long."""
-        paths = list(_WHOLE if whole else _TRANSACTION)
+        paths: list[str] = [*(_WHOLE if whole else _TRANSACTION)]
         request = proto.BatchGetTransactionsRequest(
             digests=[str(digest) for digest in digests], read_mask=FieldMask(paths=paths)
         )

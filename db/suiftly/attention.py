@@ -50,12 +50,37 @@ _ON_NO_BOOKS = """
     FROM console.chain_event WHERE outcome IN ('unmatched', 'conflict')
 """
 
+# Once read, the chain is read once a minute. The last run tells why it is not, where it is one that failed.
+_CHAIN_LATE = """
+    SELECT extract(epoch FROM now() - c.updated_at)::bigint / 60, c.updated_at, r.outcome, r.message
+    FROM console.chain_cursor c
+    LEFT JOIN LATERAL (SELECT outcome, message FROM console.job_run
+                       WHERE job = 'sync-chain' AND NOT dry_run AND outcome IN ('succeeded', 'failed', 'crashed')
+                       ORDER BY started_at DESC LIMIT 1) r ON true
+    WHERE c.stream = 'escrow' AND (c.updated_at < now() - %(late)s OR r.outcome <> 'succeeded')
+"""
+CHAIN_LATE = timedelta(minutes=10)
+
 _BOUNDS = {"window": RECENT, "allowance": _ALLOWANCE}
 
 
 async def still_served(connection: Connection) -> list[tuple[int, datetime, int]]:
     """Keys revoked within a day and served in the last RECENT, past the allowance: fingerprint, when, requests."""
     return await (await connection.execute(_STILL_SERVED, _BOUNDS)).fetchall()
+
+
+async def chain_late(connection: Connection) -> list[tuple[str, datetime]]:
+    """Why the mirror of the chain is not up to date, and since when; empty when it is, or was never begun."""
+    found = await (await connection.execute(_CHAIN_LATE, {"late": CHAIN_LATE})).fetchall()
+    return [
+        (
+            f"sync-chain failed: {message}"
+            if outcome not in (None, "succeeded")
+            else f"the chain was last read {minutes:,} min ago: nobody runs sync-chain",
+            at,
+        )
+        for minutes, at, outcome, message in found
+    ]
 
 
 async def attention(connection: Connection) -> tuple[Attention, ...]:
@@ -92,6 +117,7 @@ async def attention(connection: Connection) -> tuple[Attention, ...]:
     if events and (events[0] or events[1]):
         sentence = f"escrow events on no books: {events[0]:,} in conflict, {events[1]:,} of no known customer"
         lines.append(Attention("warn", sentence, "chain", events[2]))
+    lines += [Attention("warn", sentence, "jobs:sync-chain", since) for sentence, since in await chain_late(connection)]
     row = await (
         await connection.execute("SELECT maintenance_mode, updated_at FROM system_control WHERE id = 1")
     ).fetchone()

@@ -64,6 +64,10 @@ class EscrowChain:
     def modules(self) -> tuple[str, ...]:
         return tuple(f"{package}::{MODULE}" for package in self.packages)
 
+    def emits(self, type_: MoveType) -> bool:
+        """Whether an event of that type is of the contract."""
+        return type_.address in self.packages and type_.module == MODULE
+
 
 @dataclass(frozen=True, slots=True)
 class EscrowEvent:

@@ -5,7 +5,7 @@ the contract, so it is a setting, and the balance is shown both ways.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, LiteralString
@@ -14,9 +14,10 @@ from psycopg.rows import class_row
 
 from db.chain.errors import ChainError, ErrorKind, not_configured
 from db.chain.models import ChainObject
-from db.chain.values import ChainValueError, ObjectId
-from db.database import Database
+from db.chain.values import ChainValueError, Digest, ObjectId
+from db.database import Connection, Database
 from db.errors import Refused
+from db.suiftly.attention import chain_late
 from db.suiftly.escrow import EscrowAccount, EscrowChain, read_account
 
 Figure = Literal["account", "ledger", "cached balance", "mirror"]
@@ -49,7 +50,7 @@ _BOOKS: LiteralString = (
            (SELECT coalesce(sum(amount_usd_cents), 0)::bigint FROM ledger_entries WHERE customer_id = c.customer_id)
                AS ledger_cents,
            m.usd AS mirror_usd, m.others AS other_coins, m.other_usd, m.unvalued,
-           e.charged_usd, e.rest_usdc, e.open_events, e.open_usd, e.initial_unknown,
+           e.charged_usd, e.rest_usdc, e.open_events, e.waiting, e.open_usd, e.initial_unknown,
            q.newest IS NULL OR EXISTS (SELECT FROM console.chain_event WHERE tx_digest = q.newest) AS newest_is_known
     FROM unnest(%(customers)s::bigint[], %(newest)s::bytea[]) AS q (customer, newest)
     JOIN customers c ON c.customer_id = q.customer
@@ -66,6 +67,7 @@ _BOOKS: LiteralString = (
                coalesce(sum(CASE WHEN kind IN ('deposit', 'credit') THEN rest_usdc ELSE -rest_usdc END)
                             FILTER (WHERE outcome IN ('mirrored', 'already_recorded')), 0)::bigint AS rest_usdc,
                count(*) FILTER (WHERE open) AS open_events,
+               count(*) FILTER (WHERE outcome IN ('unmatched', 'conflict')) AS waiting,
                coalesce(sum(CASE WHEN kind IN ('deposit', 'credit') THEN amount_usd ELSE -amount_usd END)
                             FILTER (WHERE open), 0) AS open_usd,
                coalesce(bool_or(kind IS NULL AND note LIKE '%%initial deposit%%'), false) AS initial_unknown
@@ -95,6 +97,7 @@ class Inbox:
 
     cursor: InboxCursor | None
     outcomes: Mapping[str, int]
+    late: str | None = None  # why it is not up to date
 
     @property
     def open(self) -> int:
@@ -123,6 +126,7 @@ class AccountBooks:
     charged_usd: Decimal
     rest_usdc: int
     open_events: int
+    waiting: int  # those that nobody has decided about
     open_usd: Decimal
     initial_unknown: bool
     newest_is_known: bool  # whether the inbox has the transaction that changed the account last
@@ -147,6 +151,7 @@ class CheckedAccount:
     after_charges_usd: Decimal | None
     expected_usd: Decimal | None
     drifts: tuple[Drift, ...]
+    newest: str | None = None  # digest of the transaction that changed the account last
 
 
 class EscrowBooks:
@@ -163,7 +168,8 @@ class EscrowBooks:
             await cursor.execute(_CURSOR)
             reached = await cursor.fetchone()
             outcomes = await (await connection.execute(_OUTCOMES)).fetchall()
-        return Inbox(reached, dict(outcomes))
+            late = await chain_late(connection)
+        return Inbox(reached, dict(outcomes), late[0][0] if late else None)
 
     async def checked(self, customer: int | None = None) -> AsyncGenerator[CheckedAccount]:
         """Every account, or that of one customer, by customer. Raises Refused when that one has none, and ChainError
@@ -188,13 +194,24 @@ class EscrowBooks:
         read = {customer: _read(one, chain) for (customer, _), one in zip(accounts, found, strict=True)}
         newest = [None if isinstance(one, str) else one[1] for one in read.values()]
         async with self._database.reading() as connection:
-            cursor = connection.cursor(row_factory=class_row(AccountBooks))
-            await cursor.execute(_BOOKS, {"customers": list(read), "newest": newest})
-            books = await cursor.fetchall()
+            books = await _books(connection, list(read), newest)
         return [_held(each, read[each.customer_id], chain) for each in books]
 
 
-def _read(found: ChainObject | ChainError, chain: EscrowChain) -> tuple[EscrowAccount, bytes | None] | str:
+async def read_books(connection: Connection, customer: int, newest: str | None) -> AccountBooks | None:
+    """What the books say now beside an account that was changed last by that transaction."""
+    found = await _books(connection, [customer], [None if newest is None else Digest.parse(newest)])
+    return found[0] if found else None
+
+
+async def _books(connection: Connection, customers: list[int], newest: Sequence[Digest | None]) -> list[AccountBooks]:
+    cursor = connection.cursor(row_factory=class_row(AccountBooks))
+    parameters = {"customers": customers, "newest": [None if one is None else one.raw for one in newest]}
+    await cursor.execute(_BOOKS, parameters)
+    return await cursor.fetchall()
+
+
+def _read(found: ChainObject | ChainError, chain: EscrowChain) -> tuple[EscrowAccount, Digest | None] | str:
     """The account and the transaction that changed it last, or why there is none to read."""
     if isinstance(found, ChainError):
         if found.kind is not ErrorKind.NOT_FOUND:
@@ -205,13 +222,14 @@ def _read(found: ChainObject | ChainError, chain: EscrowChain) -> tuple[EscrowAc
         read = read_account(found, chain.packages)
     except ChainValueError as error:
         return f"{ErrorKind.UNREADABLE}: {error}"
-    return read, None if found.previous_transaction is None else found.previous_transaction.raw
+    return read, found.previous_transaction
 
 
-def _held(books: AccountBooks, read: tuple[EscrowAccount, bytes | None] | str, chain: EscrowChain) -> CheckedAccount:
+def _held(books: AccountBooks, read: tuple[EscrowAccount, Digest | None] | str, chain: EscrowChain) -> CheckedAccount:
     if isinstance(read, str):
         return CheckedAccount(books, None, None, None, (Drift("account", None, read),))
-    return compare(books, read[0], charges_move_usdc=chain.charges_move_usdc)
+    checked = compare(books, read[0], charges_move_usdc=chain.charges_move_usdc)
+    return replace(checked, newest=None if read[1] is None else str(read[1]))
 
 
 def compare(books: AccountBooks, account: EscrowAccount, *, charges_move_usdc: bool) -> CheckedAccount:

@@ -76,7 +76,9 @@ async def chain_check(chain: EscrowChain, books: EscrowBooks) -> Check:
     sentence = f"{node.chain} answers; read up to checkpoint {inbox.cursor.covered:,} of {node.tip:,}"
     if inbox.open:
         sentence += f"; {inbox.open:,} events are on no books, unmatched or in conflict"
-    return Check("chain", State.WARN if inbox.open else State.GOOD, sentence)
+    if inbox.late is not None:
+        sentence += f"; {inbox.late}"
+    return Check("chain", State.WARN if inbox.open or inbox.late else State.GOOD, sentence)
 
 
 async def _server(connection: Connection) -> Check:

@@ -70,7 +70,7 @@ def _told(chain: EscrowChain, account: ObjectId, transaction: Transaction) -> Us
     """What events of the same transaction tell of the account's money."""
     told = Usdc(0)
     for event in transaction.events:
-        if f"{event.type.address}::{event.type.module}" not in chain.modules:
+        if not chain.emits(event.type):
             continue
         says = read_event(event.type, event.fields)
         if says.account != account or says.kind is None:

@@ -6,6 +6,7 @@ from time import monotonic
 
 from db.approvals import Approvals, announced
 from db.audit import Actor, Audit
+from db.chain.units import Cents
 from db.database import Database
 from db.errors import DatabaseError, Denied, Refused
 from db.jobs.history import JobHistory, JobRun
@@ -17,7 +18,7 @@ from db.replica import Replica, replica_state
 from db.rights import Rights, rights
 from db.server.reader import Server
 from db.suiftly.api_secret import ApiSecret
-from db.suiftly.billing import Billing
+from db.suiftly.billing import Bill, Billing
 from db.suiftly.breakdown import Breakdown
 from db.suiftly.control import Control, SystemControl
 from db.suiftly.customers import Customers
@@ -37,6 +38,8 @@ from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.key_format import DecodedKey, decode
 from db.suiftly.keys import Keys
 from db.suiftly.ledger import Ledger
+from db.suiftly.operations.asks_chain import AsksChain
+from db.suiftly.payment_check import PaymentCheck, check_payment
 from db.suiftly.pricing import PriceBook, load_prices
 from db.suiftly.proofs import Proofs
 from db.suiftly.reconcile import Reconciliation
@@ -170,6 +173,7 @@ class Source:
 
     async def preview(self, operation: Operation) -> Preview:
         """What the operation would do now. Raises Refused when it cannot be carried out."""
+        operation = await self._informed(operation)
         async with self.database.reading() as connection:
             return await announced(connection, operation, await operation.preview(connection))
 
@@ -182,7 +186,21 @@ class Source:
 
     async def perform(self, operation: Operation, reason: str) -> Receipt:
         """Carries it out as this operator. Always returns a receipt."""
+        operation = await self._informed(operation)
         return await perform(self.database, operation, actor=self.actor, reason=reason)
+
+    async def _informed(self, operation: Operation) -> Operation:
+        return await operation.informed(self.database, self.chain) if isinstance(operation, AsksChain) else operation
+
+    async def payment_on_chain(self, bill: Bill) -> PaymentCheck:
+        """What the chain says of the digest that a charge carries."""
+        return await check_payment(
+            self.database,
+            self.chain,
+            customer=bill.customer_id,
+            amount=Cents(bill.cents),
+            digest=bill.tx_digest or "",
+        )
 
     async def export(self, order: Export, tell: Callable[[ExportProgress], None]) -> Exported:
         """Writes rows of the log to a file, as this operator."""

@@ -74,6 +74,19 @@ async def settle_on_screen(deck: Operator, dsn: str) -> None:
     await deck.sees_no("escrow events on no books")
 
 
+def paid(dsn: str, cents: int, digest: Digest) -> str:
+    """A bill of CUSTOMER that carries the digest."""
+    found = query(
+        dsn,
+        """INSERT INTO billing_records (customer_id, billing_period_start, billing_period_end, amount_usd_cents, status,
+                                        type, tx_digest)
+           VALUES (%s, '2025-01-01', timestamptz '2025-02-01' + make_interval(secs => %s), %s, 'paid', 'charge', %s)
+           RETURNING id""",
+        CUSTOMER, cents, cents, str(digest),
+    )  # fmt: skip
+    return str(found[0][0])
+
+
 async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -> None:
     query(business, "UPDATE customers SET escrow_contract_id = %s WHERE customer_id = %s", ACCOUNT, CUSTOMER)
     async with console(business) as deck:
@@ -116,6 +129,15 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
             await deck.say(":", str(SUSPENDED))
             await deck.sees("no deposit yet")
             assert "on chain" not in deck.text, "it has no account there"
+            # Bills: what the chain says of their digests.
+            await deck.say(":", f"bill {paid(business, 90, STUCK)}")
+            await deck.sees("on chain", "verified: the chain has the charge of $0.90 in checkpoint 3")
+            await deck.say(":", f"bill {paid(business, 91, STUCK)}")
+            await deck.sees("mismatch: the transaction charges the customer's account $0.90, not $0.91")
+            await deck.say(":", f"bill {paid(business, 92, Digest(bytes(32)))}")
+            await deck.sees("unknown: no node has the transaction")
+            await deck.say(":", "overview")
+            await deck.sees("sync-chain failed: ")
             node.faults.answers = [(Status.UNAVAILABLE, "gone")]
             await deck.say(":", str(CUSTOMER))
             await deck.sees("not asked for")

@@ -72,6 +72,7 @@ def test_bills_are_explained_listed_and_settled(june: str) -> None:
     )
     paid = opsdeck(june, "billing", "pay", first, "--digest", DIGEST, *SURE, "--json").json
     assert (paid["outcome"], paid["after"][f"bill:{first}"]["tx_digest"]) == ("done", DIGEST)
+    assert paid["message"].endswith("is now paid; not checked on chain: none is configured")
     rest = opsdeck(june, "billing", "list", "--customer", "7", "--after", listed["bills"][0]["id"], "--json").json
     assert [(bill["id"], bill["status"]) for bill in rest["bills"]] == [(first, "paid")]
     assert opsdeck(june, "billing", "credit", "7", "--amount", "12.50", *SURE).code == 0

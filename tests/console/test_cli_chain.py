@@ -153,9 +153,15 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         assert chain("reconcile", "--customer", "1").out.count("it fits with charges_move_usdc = true") == 3
         there = configured(tmp_path, two, port, "charges_move_usdc = true\n")
         assert chain("reconcile", "--customer", "1").code == 0
+        execute(two, "UPDATE customers SET current_balance_usd_cents = 7001 WHERE customer_id = 1")
+        sure = ("--reason", "as agreed", "--yes")
+        assert "--to '70' is not a balance" in chain("adjust", "1", "--to", "70", *sure).complained(2)
+        assert "the chain comes to $70.00, not to $70.01" in chain("adjust", "1", "--to", "70.01", *sure).err
+        adjusted = chain("adjust", "1", "--to", "70.00", *sure)
+        assert adjusted.out.startswith("The books of customer 1 come to $70.00 now, as the chain does")
         assert "no escrow account is on record for customer 3" in chain("reconcile", "--customer", "3").complained(1)
         balances = rows(two, "SELECT current_balance_usd_cents AS cents FROM customers WHERE customer_id = 1")
-        assert balances == [{"cents": 7000}], "drift is told, nothing is corrected"
+        assert balances == [{"cents": 7000}], "corrected by the adjustment alone"
 
         # What was checked before the node stopped to answer is told.
         there = configured(tmp_path, two, port)

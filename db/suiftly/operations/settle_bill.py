@@ -1,18 +1,22 @@
 """Settling a bill: paid, failed, or to be tried again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, LiteralString
+from typing import ClassVar, LiteralString, Self
 from uuid import UUID
 
 from psycopg.rows import class_row
 
 from db.audit import Actor
+from db.chain.units import Cents
 from db.chain.values import ChainValueError, Digest
-from db.database import Connection
-from db.errors import Refused, Stale
+from db.database import Connection, Database
+from db.errors import DatabaseError, Refused, Stale
 from db.operations import Change, Operation, Preview
+from db.suiftly.escrow import EscrowChain
 from db.suiftly.money import in_dollars
+from db.suiftly.operations.asks_chain import AsksChain
+from db.suiftly.payment_check import PaymentCheck, Verdict, check_payment
 
 # The customer first, as everything that handles money locks.
 _LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer)s FOR NO KEY UPDATE"
@@ -79,8 +83,14 @@ class _MoveBill(Operation):
         return Change(
             before={subject: {"status": found.status}, **before},
             after={subject: {"status": self.target}, **after},
-            message=f"The bill of customer {self.customer_id} over {in_dollars(found.cents)} is now {self.target}",
+            message=f"The bill of customer {self.customer_id} over {in_dollars(found.cents)} is now {self.target}"
+            + self._told,
         )
+
+    @property
+    def _told(self) -> str:
+        """What else the receipt says."""
+        return ""
 
     async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
         """What follows, a line each."""
@@ -137,8 +147,12 @@ class RetryBill(_MoveBill):
 
 
 @dataclass(frozen=True, slots=True)
-class PayBill(_MoveBill):
-    """Puts the payment of a charge on record: the digest of its transaction, the ledger, the customer's money."""
+class PayBill(_MoveBill, AsksChain):
+    """Puts the payment of a charge on record: the digest of its transaction, the ledger, the customer's money.
+
+    Where a chain is configured the transaction must have succeeded and name this customer's account and this amount.
+    What no node can tell is unknown, and taken only when the operator says so: `unverified`.
+    """
 
     action = "pay-bill"
     sources = ("pending", "failed")
@@ -148,10 +162,37 @@ class PayBill(_MoveBill):
 
     digest: str = ""
     period_days: int = 0  # of the spending limit, as in the price book
+    unverified: bool = False
+    check: PaymentCheck | None = None
+
+    async def informed(self, database: Database, chain: EscrowChain | None) -> Self:
+        """With what the chain says of the transaction."""
+        try:
+            digest = str(self._transaction)
+            async with database.reading() as connection:
+                found = await _MoveBill._read(self, connection)
+        except DatabaseError:  # as the operation will find out itself
+            return replace(self, check=None)
+        amount = Cents(found.cents)
+        check = await check_payment(database, chain, customer=self.customer_id, amount=amount, digest=digest)
+        return replace(self, check=check)
 
     @property
     def shell(self) -> str:
-        return f"opsdeck billing pay {self.bill} --digest {self.digest}"
+        return f"opsdeck billing pay {self.bill} --digest {self.digest}{' --unverified' if self.unverified else ''}"
+
+    @property
+    def _verdict(self) -> str:
+        """For the record."""
+        if self.check is None:
+            return "not checked on chain"
+        if self.check.verdict is Verdict.UNKNOWN:
+            return f"not verified: {self.check.sentence}"
+        return self.check.sentence
+
+    @property
+    def _told(self) -> str:
+        return f"; {self._verdict}"
 
     @property
     def _period_days(self) -> int:
@@ -166,6 +207,7 @@ class PayBill(_MoveBill):
 
     async def _read(self, connection: Connection) -> _Bill:
         found = await _MoveBill._read(self, connection)
+        await self._confirm(connection, found)
         if found.period_over:
             raise Refused("a new month has begun: run `opsdeck jobs run monthly-reset`, so that this counts to it")
         if not await self._mirrored(connection, found) and found.balance is not None and found.balance < found.cents:
@@ -174,6 +216,31 @@ class PayBill(_MoveBill):
                 f"{in_dollars(found.cents)}: put the deposit on record first"
             )
         return found
+
+    async def _confirm(self, connection: Connection, found: _Bill) -> None:
+        """Raises Refused unless the chain says so too, or cannot say and the operator does."""
+        check = self.check
+        if check is None or check.verdict is Verdict.NOT_CHECKED:
+            return
+        if check.amount != Cents(found.cents):
+            raise Stale("the bill was changed while the chain was asked; look at it again")
+        if check.verdict is Verdict.MISMATCH:
+            raise Refused(f"the chain does not say that this bill was paid: {check.sentence}")
+        if check.verdict is Verdict.UNKNOWN and not self.unverified:
+            raise Refused(
+                f"whether it was paid is unknown: {check.sentence}. The bill stays as it is; if you know it otherwise, "
+                "say so with --unverified"
+            )
+        if check.verdict is Verdict.VERIFIED:
+            cursor = await connection.execute(
+                """SELECT count(*) FROM billing_records
+                   WHERE tx_digest = ANY(%s) AND customer_id = %s AND amount_usd_cents = %s AND type = 'charge'
+                     AND status = 'paid' AND id <> %s""",
+                (list(self._transaction.spellings), self.customer_id, found.cents, self.bill),
+            )
+            row = await cursor.fetchone()
+            if row and row[0] >= check.charges:
+                raise Refused(f"{check.sentence}, and it pays {row[0]} other bill(s) already")
 
     async def _mirrored(self, connection: Connection, found: _Bill) -> bool:
         """Whether the ledger has this charge already, as when the chain was read before: one that no bill took yet."""
@@ -198,7 +265,7 @@ class PayBill(_MoveBill):
         return row is not None and bool(row[0])
 
     async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
-        lines = [f"Digest {self._transaction}. Opsdeck does not ask the chain whether it happened."]
+        lines = [f"Digest {self._transaction}: {self._verdict}."]
         cursor = await connection.execute(
             "SELECT count(*) FROM billing_records WHERE tx_digest = ANY(%s)", (list(self._transaction.spellings),)
         )
@@ -217,7 +284,9 @@ class PayBill(_MoveBill):
         await connection.execute(
             "UPDATE billing_records SET status = 'paid', tx_digest = %s WHERE id = %s", (digest, self.bill)
         )
-        after: dict[str, object] = {f"bill:{self.bill}": {"status": "paid", "tx_digest": digest}}
+        after: dict[str, object] = {
+            f"bill:{self.bill}": {"status": "paid", "tx_digest": digest, "chain": self._verdict}
+        }
         if mirrored:
             return {}, after
         await connection.execute(
