@@ -33,7 +33,7 @@ class AuditScreen(ListScreen[AuditRow, AuditSearch]):
     empty: ClassVar[str] = "Nothing is on record for that."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "runs", "All", id="audit.runs", tooltip="With runs of jobs, or without"),
-        Binding("v", "verify", "Verify", id="audit.verify", tooltip="Check every row against the chain of hashes"),
+        Binding("r", "verify", "Check", id="audit.verify", tooltip="Check every row against the chain of hashes"),
     ]
     DEFAULT_CSS = """
     AuditScreen KeysetTable { height: 2fr; }
@@ -113,7 +113,7 @@ class AuditScreen(ListScreen[AuditRow, AuditSearch]):
 
     def _tell_runs(self) -> None:
         runs = "with runs of jobs" if self._with_runs else "without runs of jobs"
-        self.query_one("#chain", Static).update(f"{runs}, a changes that; v checks the chain")
+        self.query_one("#chain", Static).update(f"{runs}, a changes that; r checks the chain")
 
 
 def _about(row: AuditRow) -> str:

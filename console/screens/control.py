@@ -55,7 +55,7 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
                 tooltip="Pause new signups, or let them go on"),
         Binding("n", "planned", "What is next", id="control.planned",
                 tooltip="What would be published now: a dry run against the newest version"),
-        Binding("v", "verify", "Verify", id="control.verify", tooltip="Open this version's file and check it"),
+        Binding("r", "verify", "Check", id="control.verify", tooltip="Open this version's file and check it"),
         Binding("ctrl+g", "publish", "Publish", id="control.publish",
                 tooltip="Run the job that publishes this vault, if anything in it changed"),
     ]  # fmt: skip

@@ -32,7 +32,7 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
     empty: ClassVar[str]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "slash", "search", "Search", key_display="/", priority=True, id="list.search", tooltip="Narrow the list"
+            "slash", "search", "Filter", key_display="/", priority=True, id="list.search", tooltip="Narrow the list"
         ),
         Binding("ctrl+l", "clear", "Clear search", show=False, id="list.clear", tooltip="Show the whole list again"),
     ]

@@ -37,12 +37,13 @@ class RequestScreen(ModalScreen[Place | None]):
     Answers with a place to go to. The client address is shown to who may write the audit record, with a reason.
     """
 
+    # No letter that means something else in the log below: what is typed ahead may arrive there.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss(None)", "Close", key_display="esc", id="request.close", tooltip="Back"),
         Binding("c", "go('customer')", "Customer", id="request.customer", tooltip="The customer of this request"),
         Binding("y", "go('key')", "Key", id="request.key", tooltip="The key of this request"),
-        Binding("s", "go('server')", "Server's log", id="request.server", tooltip="Requests of the same server"),
-        Binding("e", "go('event')", "Same event", id="request.event", tooltip="Requests with the same event"),
+        Binding("p", "go('server')", "Server's log", id="request.server", tooltip="Requests of the same server"),
+        Binding("t", "go('event')", "Same event", id="request.event", tooltip="Requests with the same event"),
         Binding("i", "reveal", "Address", id="request.reveal", tooltip="The client address; goes on record"),
     ]
     DEFAULT_CSS = """

@@ -71,7 +71,7 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         await deck.sees("1 key removed", "seal key 0x0000000b", "inside")
         await deck.press("n")
         await deck.sees("what would be published now: 1 key removed", "0x0000000c")
-        await deck.press("v")
+        await deck.press("r")
         await deck.sees("opens with key k1 and is what was published: 4 customers, 4 keys")
         await deck.press("ctrl+g")
         await deck.sees("Run generate-ma-vault", "the gateways serve by it", "shell: opsdeck jobs run generate-ma")
@@ -89,7 +89,7 @@ async def test_versions_are_compared_checked_and_published(vault: Press) -> None
         await deck.sees("key 0x0000000b")
         assert "key 0x0000000b" in deck.header
         vault.directory.joinpath(vault.files()[0]).write_bytes(b"no vault")
-        await deck.press("escape", "shift+tab", "end", "v")
+        await deck.press("escape", "shift+tab", "end", "r")
         await deck.until(lambda: "is not a vault" in deck.prose, "what is wrong")
         await deck.say(":", "customer 1")
         await deck.sees("^t Status")

@@ -247,8 +247,13 @@ async def test_enter_explains_a_row_in_words(business: str) -> None:
         for timing in ("request 1 ms", "queue 2 ms", "connect 3 ms", "response not reached", "rest 1,000 ms"):
             assert timing in text
         assert set(deck.lines[deck.lines.index(deck.line("request 1 ms")) - 1]) & set("█▒▓░=+")
-        await deck.press("s")
-        await deck.sees("[server:r3-s07]")
+        await deck.press("e", "s")  # keys of the log below
+        await deck.press("p", "p")  # the second one is typed ahead, and heard by the log
+        await deck.sees("[server:r3-s07]", "r3-s07 ")
+        await deck.press("enter")
+        await deck.sees("Blame")
+        await deck.press("t", "t")
+        await deck.sees("[event:backend-504]")
 
 
 async def test_the_explanation_of_a_row_without_a_customer_has_no_way_to_one(business: str) -> None:
