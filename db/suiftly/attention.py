@@ -22,21 +22,19 @@ class Attention:
     since: datetime | None = None
 
 
-_ALLOWANCE = timedelta(minutes=1)  # configuration reaches the gateways, and their log lines us, within this
-
 _STILL_SERVED = """
     SELECT k.api_key_fp, k.revoked_at, sum(r.repeat)::bigint
     FROM api_keys k JOIN haproxy_raw_logs r ON r.customer_id = k.customer_id AND r.api_key_fp = k.api_key_fp
     WHERE NOT k.is_active AND k.revoked_at > now() - interval '1 day'
       AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
-      AND r.timestamp > k.revoked_at + %(allowance)s AND r.traffic_type IN (1, 2)
+      AND r.timestamp > k.revoked_at + (SELECT gateway_allowance FROM console.metering) AND r.traffic_type IN (1, 2)
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 100
 """
 _SUSPENDED_SERVED = """
     SELECT c.customer_id, c.updated_at, sum(r.repeat)::bigint
     FROM customers c JOIN haproxy_raw_logs r ON r.customer_id = c.customer_id
     WHERE c.status IN ('suspended', 'closed') AND r.timestamp >= now() - %(window)s AND r.timestamp < now()
-      AND r.timestamp > c.updated_at + %(allowance)s AND r.traffic_type IN (1, 2)
+      AND r.timestamp > c.updated_at + (SELECT gateway_allowance FROM console.metering) AND r.traffic_type IN (1, 2)
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5
 """
 
@@ -61,7 +59,7 @@ _CHAIN_LATE = """
 """
 CHAIN_LATE = timedelta(minutes=10)
 
-_BOUNDS = {"window": RECENT, "allowance": _ALLOWANCE}
+_BOUNDS = {"window": RECENT}
 
 
 async def still_served(connection: Connection) -> list[tuple[int, datetime, int]]:

@@ -12,9 +12,6 @@ from db.database import Connection, Database
 from db.moments import span
 from db.suiftly.codes import server_label
 
-ALLOWANCE = timedelta(minutes=1)
-"""Within this a version reaches the gateways, and a gateway that works reports again."""
-
 
 class GatewayState(StrEnum):
     """How a gateway stands with a vault."""
@@ -40,11 +37,12 @@ class GatewayVault:
     current_seq: int  # on record; 0: none was published
     behind_since: datetime | None  # when the first version that it has not applied was published
     at: datetime  # of the look, by the database's clock
+    allowance: timedelta  # within it a version is applied, and a gateway that works reports again
 
     @property
     def reporting(self) -> bool:
         """Heard of within the allowance."""
-        return self.seen_at is not None and self.at - self.seen_at <= ALLOWANCE
+        return self.seen_at is not None and self.at - self.seen_at <= self.allowance
 
     @property
     def state(self) -> GatewayState:
@@ -56,7 +54,7 @@ class GatewayVault:
             return GatewayState.AHEAD
         if self.behind_since is None:
             return GatewayState.IN_SYNC
-        if self.at - self.behind_since > ALLOWANCE:
+        if self.at - self.behind_since > self.allowance:
             return GatewayState.LATE
         return GatewayState.APPLYING if self.seen_at >= self.behind_since else GatewayState.PENDING
 
@@ -107,8 +105,8 @@ _REPORTS: LiteralString = """
            coalesce((SELECT max(v.seq) FROM console.vault_version v WHERE v.vault = g.vault), 0) AS current_seq,
            (SELECT v.published_at FROM console.vault_version v WHERE v.vault = g.vault AND v.seq > g.applied_seq
             ORDER BY v.seq LIMIT 1) AS behind_since,
-           now() AS at
-    FROM console.gateway_vault g WHERE g.seen_at > now() - interval '1 day'
+           now() AS at, m.gateway_allowance AS allowance
+    FROM console.gateway_vault g, console.metering m WHERE g.seen_at > now() - interval '1 day'
     ORDER BY g.vault, g.gateway LIMIT 1000
 """
 # Gateways that answered requests lately, by the rollups: a few hundred rows.
@@ -116,7 +114,10 @@ _IN_THE_LOG: LiteralString = """
     SELECT DISTINCT server_id FROM console.traffic_minute
     WHERE bucket > now() - interval '10 minutes' AND bucket <= now()
 """
-_CURRENT: LiteralString = "SELECT coalesce(max(seq), 0)::bigint, now() FROM console.vault_version WHERE vault = 'ma'"
+_CURRENT: LiteralString = """
+    SELECT coalesce((SELECT max(seq) FROM console.vault_version WHERE vault = 'ma'), 0)::bigint, now(),
+           gateway_allowance FROM console.metering
+"""
 
 
 class Gateways:
@@ -131,9 +132,9 @@ class Gateways:
             reports = await read_reports(connection)
             seen = {row[0] for row in await (await connection.execute(_IN_THE_LOG)).fetchall()}
             row = await (await connection.execute(_CURRENT)).fetchone()
-        assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+        assert row is not None  # noqa: S101 - the migration writes the only row
         silent = {server_label(server) for server in seen} - {one.gateway for one in reports if one.vault == "ma"}
-        unknown = [GatewayVault(name, "ma", None, None, None, row[0], None, row[1]) for name in silent]
+        unknown = [GatewayVault(name, "ma", None, None, None, row[0], None, row[1], row[2]) for name in silent]
         return tuple(sorted([*reports, *unknown], key=lambda one: (one.vault, one.gateway)))
 
 

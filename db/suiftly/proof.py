@@ -1,13 +1,13 @@
 """Whether a revocation has taken effect: committed, out of the vault, applied, refused, and served no more.
 
 States, the first that holds:
-- STILL SERVED: a gateway served the key more than ALLOWANCE after the revocation, and has not refused it since.
+- STILL SERVED: a gateway served the key more than the allowance after the revocation, and has not refused it since.
 - LATE, PROPAGATING: the newest vault still holds it, or a gateway has neither applied a version without it nor refused
-  it; LATE when that is longer than ALLOWANCE ago.
+  it; LATE when that is longer than the allowance ago.
 - NO TRAFFIC YET: nobody has tried the key since, as far as the log tells.
 - PROVEN: refused, and by no gateway served after it was refused there.
 
-Where nothing is reported or published the log alone tells, and PROVEN waits for ALLOWANCE.
+Where nothing is reported or published the log alone tells, and PROVEN waits for the allowance.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from db.moments import span
 from db.suiftly.codes import server_label
-from db.suiftly.gateways import ALLOWANCE, GatewayVault
+from db.suiftly.gateways import GatewayVault
 from db.suiftly.keys import RECENT_MINUTES, ApiKey
 from db.suiftly.vault.versions import VaultVersion
 
@@ -103,9 +103,11 @@ def judge(
     servers: Sequence[ServerTraffic] | None,
     *,
     at: datetime,
+    allowance: timedelta,
 ) -> Proof:
     """Weighs what is known. `servers` None: the log did not answer in time."""
-    case = _Case(key, revoked_at, publication, tuple(gateways), tuple(servers or ()), servers is not None, at)
+    answered = servers is not None
+    case = _Case(key, revoked_at, publication, tuple(gateways), tuple(servers or ()), answered, at, allowance)
     state, sentence = case.verdict()
     return Proof(
         fingerprint=key.fingerprint,
@@ -138,10 +140,11 @@ class _Case:
     servers: tuple[ServerTraffic, ...]
     log_answered: bool
     at: datetime
+    allowance: timedelta  # of the gateways, as GatewayVault has it
 
     @property
     def is_early(self) -> bool:
-        return self.at - self.revoked_at <= ALLOWANCE
+        return self.at - self.revoked_at <= self.allowance
 
     @property
     def is_reported(self) -> bool:
@@ -182,13 +185,13 @@ class _Case:
             for one in self.servers
             if one.last_served is not None
             and not one.refuses
-            and not (one.label in settled and self.at - one.last_served > ALLOWANCE)
+            and not (one.label in settled and self.at - one.last_served > self.allowance)
         )
 
     @property
     def serving(self) -> tuple[ServerTraffic, ...]:
         """Who served it when that was to be over."""
-        over = self.revoked_at + ALLOWANCE
+        over = self.revoked_at + self.allowance
         return tuple(one for one in self.unsettled if one.last_served is not None and one.last_served > over)
 
     def verdict(self) -> tuple[ProofState, str]:
@@ -221,13 +224,16 @@ class _Case:
             where = f" at {names}, which served it last" if names else ""
             return ProofState.NO_TRAFFIC, f"NO TRAFFIC YET: nobody has tried the key since{where}; that is no proof"
         if self.is_early and not self.is_reported:
-            return ProofState.PROPAGATING, f"PROPAGATING: refused, but for {span(ALLOWANCE)} others may still serve it"
+            return (
+                ProofState.PROPAGATING,
+                f"PROPAGATING: refused, but for {span(self.allowance)} others may still serve it",
+            )
         refusals = f"{self.refused:,} refusal{'s' * (self.refused != 1)}"
         since = "the revocation" if self.last_served is None else _clock(self.last_served)
         return ProofState.PROVEN, f"PROVEN: {refusals}, no success since {since}; as of {_clock(self.at)}"
 
     def _slow(self, since: datetime, why: str) -> tuple[ProofState, str]:
-        state = ProofState.LATE if self.at - since > ALLOWANCE else ProofState.PROPAGATING
+        state = ProofState.LATE if self.at - since > self.allowance else ProofState.PROPAGATING
         return state, f"{state}: {why}"
 
     def steps(self) -> tuple[ProofStep, ...]:
@@ -256,7 +262,7 @@ class _Case:
         if not behind:
             return ProofStep("gateways", "good", count)
         named = "; ".join(f"{one.words}, {one.state}" for one in behind[:3])
-        late = self.at - self.publication.version.published_at > ALLOWANCE
+        late = self.at - self.publication.version.published_at > self.allowance
         return ProofStep(
             "gateways", "bad" if late else "wait", f"{count}; not by {named}{'; …' if len(behind) > 3 else ''}"
         )

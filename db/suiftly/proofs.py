@@ -14,6 +14,7 @@ from db.suiftly.proof import WINDOW, Proof, ProofState, Publication, ServerTraff
 from db.suiftly.vault.errors import VaultError
 from db.suiftly.vault.versions import Vaults
 
+_NOW: LiteralString = "SELECT clock_timestamp(), gateway_allowance FROM console.metering"
 # The first and the last minutes since the revocation, of one customer: two short ranges of an index. An event 11, 31 or
 # 32 with this fingerprint is what a gateway without the key answers.
 _SINCE: LiteralString = """
@@ -45,8 +46,8 @@ class Proofs:
     async def of(self, key: ApiKey, *, statement_s: float = 2.0) -> Proof:
         """How far the revocation of a key has come. A log that does not answer in `statement_s` is said to."""
         async with self._database.reading() as connection:
-            row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+            row = await (await connection.execute(_NOW)).fetchone()
+        assert row is not None  # noqa: S101 - the migration writes the only row
         at: datetime = row[0]
         if key.revoked_at is None:
             return Proof(key.fingerprint, ProofState.NOT_REVOKED, f"key {key.label} is live: nothing to prove", at)
@@ -56,7 +57,7 @@ class Proofs:
             servers: Sequence[ServerTraffic] | None = await self._servers(key, key.revoked_at, statement_s)
         except TimedOut:
             servers = None
-        return judge(key, key.revoked_at, publication, gateways, servers, at=at)
+        return judge(key, key.revoked_at, publication, gateways, servers, at=at, allowance=row[1])
 
     async def _publication(self, fingerprint: int, revoked_at: datetime) -> Publication:
         if await self._vaults.find("ma") is None:

@@ -213,16 +213,16 @@ class _Proofs(Proofs):
             "ma", 13, "/srv/vault/ma-13.enc", "1" * 16, "1" * 64, "2026a", 9813, 30006, revoked,
             revoked + timedelta(seconds=2),
         )  # fmt: skip
-        late = published.published_at
+        late, minute = published.published_at, timedelta(minutes=1)
         gateways = (
-            GatewayVault("r1-s03", "ma", 12, NOW - timedelta(seconds=4), None, 13, late, NOW),
-            GatewayVault("r2-s07", "ma", 13, NOW - timedelta(seconds=5), None, 13, None, NOW),
+            GatewayVault("r1-s03", "ma", 12, NOW - timedelta(seconds=4), None, 13, late, NOW, minute),
+            GatewayVault("r2-s07", "ma", 13, NOW - timedelta(seconds=5), None, 13, None, NOW, minute),
         )
         servers = (
             ServerTraffic(0x13, 0, None, None, NOW - timedelta(seconds=3)),
             ServerTraffic(0x27, 5_080, revoked + timedelta(seconds=9), NOW - timedelta(seconds=2), None),
         )
-        return judge(key, revoked, Publication(published), gateways, servers, at=NOW)
+        return judge(key, revoked, Publication(published), gateways, servers, at=NOW, allowance=minute)
 
 
 class _Traffic(Traffic):

@@ -126,6 +126,13 @@ async def test_a_gateway_held_back_is_late_and_named_when_it_serves(vault: Press
     now = await proven(source)
     assert (now.state, now.served_by) == (ProofState.STILL_SERVED, ("r2-s07",))
     assert now.sentence.startswith("STILL SERVED by r2-s07, last at ")
+    # Where versions take their time on the way, all that is still in order.
+    assert {line.severity for line in (await source.traffic.overview()).attention} == {"bad"}
+    run(dsn, "UPDATE console.metering SET gateway_allowance = '6 minutes'")
+    assert (await proven(source)).state is ProofState.PROPAGATING
+    assert [one.state for one in await source.gateways.states()] == ["in_sync", "applying"]
+    assert (await source.traffic.overview()).attention == ()
+    run(dsn, "UPDATE console.metering SET gateway_allowance = '1 minute'")
     # It catches up at last: what it did stays in sight, but it serves no more.
     report(dsn, 2)
     assert (await proven(source)).state is ProofState.STILL_SERVED, "not before it refuses, or was quiet for a while"
