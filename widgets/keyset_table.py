@@ -9,12 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, clamp
 from textual.message import Message
+from textual.reactive import reactive
 from textual.strip import Strip
 
 from widgets.columns import Column, row_spans, title_line
 from widgets.line_view import LineView
 from widgets.pages import Pages
-from widgets.tone import Tone, inked
+from widgets.tone import Tone, fit, inked
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -51,6 +52,8 @@ class KeysetTable(LineView, Generic[Row]):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keyset-table--header"}
     DEFAULT_CSS = "KeysetTable > .keyset-table--header { text-style: bold; background: $panel; }"
 
+    note: reactive[str] = reactive("")  # what the owner says of the rows, in the header
+
     @dataclass
     class Picked(Message, Generic[Item]):
         row: Item
@@ -60,10 +63,6 @@ class KeysetTable(LineView, Generic[Row]):
         """The cursor came to another row, or the row under it was renewed."""
 
         row: Item
-
-    @dataclass
-    class MarksChanged(Message):
-        count: int
 
     @dataclass
     class MoreWanted(Message, Generic[Item]):
@@ -211,7 +210,7 @@ class KeysetTable(LineView, Generic[Row]):
     def _mark_only(self, marks: set[Hashable]) -> None:
         if marks != self._marks:
             self._marks = marks
-            self.post_message(self.MarksChanged(len(marks)))
+            self.refresh(Region(0, 0, self.view.width, 1))
 
     def _place(self, cursor: int, top: int) -> None:
         self._cursor = clamp(cursor, 0, max(0, len(self._pages.rows) - 1))
@@ -275,6 +274,10 @@ class KeysetTable(LineView, Generic[Row]):
 
     def _header(self, width: int) -> Strip:
         line = title_line(self._columns, width)
+        # Marks may be scrolled out of sight, and they win over the cursor.
+        marked = f"{len(self._marks)} marked, ctrl+\\ unmarks" if self._marks else ""
+        if said := " · ".join(filter(None, (marked, self.note))):
+            line = fit(f"{fit(line, max(0, width - len(said) - 2))} {said} ", width)
         style = self.get_component_rich_style("keyset-table--header")
         return inked([(line, Tone.PLAIN)], width, self.palette).apply_style(style)
 

@@ -2,11 +2,37 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
+from console.deck import Deck
 from console.failures import word
 from console.words import ago
 from db.errors import DatabaseError
-from db.source import RECENT_MINUTES, ApiKey, RevokeKeys, Source
+from db.source import RECENT_MINUTES, ApiKey, RevokeKeys, Source, UndoRevocation
+from widgets.keyset_table import KeysetTable
+
+
+class ChosenKeys:
+    """The marked keys of a table, or else the one under its cursor: revoked, and given back. Then no mark is left."""
+
+    def __init__(self, table: KeysetTable[ApiKey]) -> None:
+        self._table = table
+
+    def _now(self) -> tuple[ApiKey, ...]:
+        row = self._table.cursor_row
+        return self._table.marked or (() if row is None else (row,))
+
+    def revoke(self, deck: Deck, source: Source) -> None:
+        if keys := self._now():
+            deck.performer.start(revocation(keys), partial(blast_radius, source, keys), done=self._unmark)
+
+    def undo(self, deck: Deck) -> None:
+        if keys := self._now():
+            deck.performer.start(UndoRevocation(tuple(key.fingerprint for key in keys)), done=self._unmark)
+
+    def _unmark(self) -> None:
+        if self._table.is_attached:  # the screen may have been left meanwhile
+            self._table.action_unmark()
 
 
 def revocation(keys: Sequence[ApiKey]) -> RevokeKeys:

@@ -75,8 +75,11 @@ class ConfirmScreen(Dialog[Answer | None]):
         with Vertical(id="box"):
             yield Label(preview.title, id="title", markup=False)
             with VerticalScroll(id="effects", can_focus=False):
-                yield Static("\n".join((*_few(preview.changes), *preview.consequences)), markup=False)
+                first, rest = _split(preview.changes)
+                yield Static("\n".join((*first, *preview.consequences)), markup=False)
                 yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
+                if rest:
+                    yield Static("\n".join(rest), markup=False)
             if self._why:
                 yield Label("Why? It goes on record.")
                 yield RewritingInput(
@@ -168,6 +171,8 @@ class ConfirmScreen(Dialog[Answer | None]):
         self.dismiss(None)
 
 
-def _few(changes: tuple[str, ...]) -> tuple[str, ...]:
-    """The first changes, and how many more there are: what follows must not be pushed out of the dialog."""
-    return changes if len(changes) <= 4 else (*changes[:3], f"… and {len(changes) - 3} more.")
+def _split(changes: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What comes first and what comes last of many changes: the consequences between must not be pushed out of view."""
+    if len(changes) <= 4:
+        return changes, ()
+    return (*changes[:3], f"… and {len(changes) - 3} more, see pagedown."), changes[3:]

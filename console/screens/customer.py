@@ -1,7 +1,7 @@
 """One customer: status, services, keys, money against the limit, usage, history."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,7 +13,7 @@ from console.parts.customer_changes import CHANGE_HINT, CHANGE_WORDS, CHANGES, p
 from console.parts.history import history_facts
 from console.parts.key_columns import key_columns
 from console.parts.key_making import NEW_KEY_HINT, parse_new_key
-from console.parts.revoking import blast_radius, revocation
+from console.parts.revoking import ChosenKeys, blast_radius
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
@@ -25,15 +25,25 @@ from db.source import (
     CustomerDetail,
     CustomerRecord,
     DisableService,
+    Operation,
     ResumeCustomer,
     RevokeKeys,
     Source,
     SuspendCustomer,
+    UndoRevocation,
 )
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import KeysetTable
 from widgets.prompt import Prompt
 from widgets.tone import Tone
+
+_OPERATIONS: Final[dict[str, tuple[type[Operation], ...]]] = {
+    "create": (CreateKey,),
+    "revoke": (RevokeKeys,),
+    "undo": (UndoRevocation,),
+    "change": CHANGES,
+    "change_status": (SuspendCustomer,),
+}
 
 
 class CustomerScreen(DeckScreen[CustomerRecord]):
@@ -55,6 +65,7 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         Binding("e", "events", "Events", show=False, id="customer.events", tooltip="Escrow events of this customer"),
         Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
         Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
+        Binding("ctrl+u", "undo", "Undo", show=False, id="customer.undo", tooltip="Take back their revocation"),
         Binding(
             "ctrl+t",
             "change_status",
@@ -133,13 +144,11 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""
-        if action == "change":
-            return any(map(self.deck.deck_state.may, CHANGES))
-        if action not in ("create", "revoke", "change_status"):
+        if action not in _OPERATIONS:
             return True
         changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
-        operation = {"create": CreateKey, "revoke": RevokeKeys}.get(action, SuspendCustomer)
-        return self.deck.deck_state.may(operation) and (changeable or action == "revoke")
+        may = any(map(self.deck.deck_state.may, _OPERATIONS[action]))
+        return may and (changeable or action in ("revoke", "undo"))
 
     def action_log(self) -> None:
         self.go("requests", f"customer:{self.customer_id}")
@@ -151,9 +160,10 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         self.go("chain", f"customer:{self.customer_id}")
 
     def action_revoke(self) -> None:
-        chosen = self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
-        if chosen:
-            self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
+        ChosenKeys(self.table).revoke(self.deck, self.source)
+
+    def action_undo(self) -> None:
+        ChosenKeys(self.table).undo(self.deck)
 
     def action_create(self) -> None:
         services = self.snapshot.detail.services if self.snapshot is not None else ()

@@ -1,13 +1,12 @@
 """The list of keys."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from console.parts.key_columns import key_columns
-from console.parts.revoking import blast_radius, revocation
+from console.parts.revoking import ChosenKeys
 from console.screens.listing import ListScreen
 from db.source import ApiKey, KeySearch, Page, RevokeKeys, UndoRevocation, parse_key_search
 from widgets.keyset_table import Column
@@ -44,14 +43,8 @@ class KeysScreen(ListScreen[ApiKey, KeySearch]):
         operation = {"revoke": RevokeKeys, "undo": UndoRevocation}.get(action)
         return operation is None or self.deck.deck_state.may(operation)
 
-    @property
-    def _chosen(self) -> tuple[ApiKey, ...]:
-        return self.table.marked or ((self.table.cursor_row,) if self.table.cursor_row else ())
-
     def action_undo(self) -> None:
-        if self._chosen:
-            self.deck.performer.start(UndoRevocation(tuple(key.fingerprint for key in self._chosen)))
+        ChosenKeys(self.table).undo(self.deck)
 
     def action_revoke(self) -> None:
-        if chosen := self._chosen:
-            self.deck.performer.start(revocation(chosen), partial(blast_radius, self.source, chosen))
+        ChosenKeys(self.table).revoke(self.deck, self.source)

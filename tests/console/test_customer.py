@@ -94,6 +94,7 @@ async def test_a_closed_customer_can_be_neither_stopped_nor_resumed(same_busines
         await deck.say(":", f"customer {CLOSED}")
         await deck.sees("This customer has no keys.")
         await deck.until(lambda: deck.footer and "Status" not in deck.footer, "nothing to stop")
+        assert "Edit" not in deck.footer
         await deck.press("ctrl+t")
         await deck.never_sees("Suspend customer", "Resume customer", for_s=0.3)
         await deck.press("escape")

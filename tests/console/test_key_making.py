@@ -144,6 +144,13 @@ async def test_a_revocation_is_taken_back_from_the_key_and_from_the_list(busines
         await undo(deck)
         await deck.until(lambda: {42, 43} <= live_keys(business), "both are live")
 
+        query(business, "UPDATE api_keys SET is_active = false, revoked_at = now() WHERE api_key_fp = 42")
+        await deck.say(":", f"customer {CUSTOMER}")
+        await deck.sees("wallet", "0x0000002a")
+        await deck.press("end")
+        await undo(deck)
+        await deck.until(lambda: 42 in live_keys(business), "live again, from where it was revoked")
+
 
 @pytest.mark.parametrize(
     ("text", "service", "metadata"),

@@ -158,6 +158,7 @@ async def test_marked_keys_are_revoked_together(business: str) -> None:
         await deck.sees("0x0000002a")
         await deck.press("down", "down", "space", "down", "space")
         assert [label for line in deck.lines if "●0x" in line for label in [line[2:12]]] == ["0xffffffff", "0x0000002b"]
+        await deck.sees("2 marked, ctrl+\\ unmarks")
         await deck.press("up", "up", "ctrl+r")
         await deck.sees("Revoke 2 keys", "0xffffffff (seal): live → revoked", "0x0000002b (seal): live → revoked")
         await deck.type("leaked")
@@ -166,6 +167,7 @@ async def test_marked_keys_are_revoked_together(business: str) -> None:
         await deck.press("tab", "tab", "enter")
         await deck.sees("Revoked 0x0000002b, 0xffffffff at")
         await deck.until(lambda: sum(" revoked " in line for line in deck.lines[1:]) >= 3, "both rows say revoked")
+        await deck.sees_no(" marked, ", "●0x")  # what is done is not done again with the next key
     assert live_keys(business) == {42, 77, PASTED}
     (row,) = audit_rows(business)
     assert sorted(row["subjects"]) == ["key:4294967295", "key:43"]
@@ -183,8 +185,12 @@ async def test_what_a_small_dialog_has_no_room_for_is_a_page_further(business: s
                 break
             await deck.settle()
         await deck.sees("0xffffffff: no request in the last 15 min.", "Cancel")
-        await deck.press("pageup", "pageup", "pageup")
-        await deck.sees("… and 2 more.", "live → revoked")
+        for _ in range(4):
+            await deck.press("pagedown")
+        await deck.sees(f"0x{PASTED:08x} (seal): live → revoked", "0xffffffff (seal): live → revoked")  # all of them
+        for _ in range(5):
+            await deck.press("pageup")
+        await deck.sees("… and 2 more, see pagedown.", "0x0000004d (seal): live → revoked", "0x0000002a (seal)")
 
 
 async def test_keys_of_several_customers_can_be_revoked_together(business: str) -> None:
