@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from console.failures import word
 from console.places import Place
+from console.reloading import PAGE, as_many, renew
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment
 from db.errors import DatabaseError, Refused
@@ -27,9 +28,6 @@ from widgets.facts import Fact, Facts
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt
 from widgets.tone import Tone
-
-_PAGE = 100
-_MOST_RELOADED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +116,14 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
         return LedgerSnapshot(
             standing,
             spending,
-            await self.source.ledger.page(self.customer_id, limit=_as_many(self.ledger)),
-            await self.source.ledger.escrow(self.customer_id, limit=_as_many(self.escrow)),
+            await self.source.ledger.page(self.customer_id, limit=as_many(self.ledger)),
+            await self.source.ledger.escrow(self.customer_id, limit=as_many(self.escrow)),
         )
 
     def paint(self, snapshot: LedgerSnapshot) -> None:
         self.query_one("#facts", Facts).tell([*_standing(snapshot.standing), *_spending(snapshot.spending)])
-        if len(self.ledger.rows) <= _MOST_RELOADED:
-            self.ledger.show(snapshot.ledger.rows, snapshot.ledger.complete)
-        if len(self.escrow.rows) <= _MOST_RELOADED:
-            self.escrow.show(snapshot.escrow.rows, snapshot.escrow.complete)
+        renew(self.ledger, snapshot.ledger)
+        renew(self.escrow, snapshot.escrow)
         self._tell_entry()
 
     def _tell_entry(self) -> None:
@@ -156,7 +152,7 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
 
     async def _more_ledger(self, last: LedgerEntry) -> None:
         try:
-            page = await self.source.ledger.page(self.customer_id, after=last, limit=_PAGE)
+            page = await self.source.ledger.page(self.customer_id, after=last, limit=PAGE)
         except DatabaseError as error:
             self.failure = word(error)
             page = Page[LedgerEntry]((), complete=False)
@@ -164,7 +160,7 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
 
     async def _more_escrow(self, last: EscrowEntry) -> None:
         try:
-            page = await self.source.ledger.escrow(self.customer_id, after=last, limit=_PAGE)
+            page = await self.source.ledger.escrow(self.customer_id, after=last, limit=PAGE)
         except DatabaseError as error:
             self.failure = word(error)
             page = Page[EscrowEntry]((), complete=False)
@@ -191,11 +187,6 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
 
     def action_customer(self) -> None:
         self.go("customer", self.place.subject)
-
-
-def _as_many(table: KeysetTable[Any]) -> int:
-    """As many as are loaded: a reload does not pull the list together under the reader."""
-    return max(_PAGE, min(len(table.rows), _MOST_RELOADED))
 
 
 def _balance(row: LedgerEntry) -> tuple[str, Tone]:

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from console.failures import word
 from console.places import Place
+from console.reloading import PAGE, as_many, renew
 from console.screens.base import DeckScreen
 from db.errors import DatabaseError
 from db.source import Page, Source
@@ -19,9 +20,6 @@ from widgets.prompt import Prompt, typed
 
 Row = TypeVar("Row")
 Search = TypeVar("Search")
-
-PAGE = 100
-_MOST_RELOADED = 1000  # a list paged further than this is not read again as a whole
 
 
 class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
@@ -78,15 +76,12 @@ class ListScreen(DeckScreen[Page[Row]], Generic[Row, Search]):
     async def load(self) -> Page[Row]:
         while True:
             search = self.search
-            # As many rows as are loaded, so that a reload does not pull the list together under the reader.
-            held = len(self.table.rows) if self.is_mounted else 0
-            page = await self.page(search, None, max(PAGE, min(held, _MOST_RELOADED)))
+            page = await self.page(search, None, as_many(self.table))
             if search is self.search:  # else it was narrowed meanwhile: this page is of the search before
                 return page
 
     def paint(self, snapshot: Page[Row]) -> None:
-        if len(self.table.rows) <= _MOST_RELOADED:
-            self.table.show(snapshot.rows, snapshot.complete)
+        renew(self.table, snapshot)
 
     def narrow(self, subject: str) -> None:
         """Searches for `subject`. Raises ValueError with a sentence when it cannot be read."""
