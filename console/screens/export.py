@@ -3,13 +3,14 @@
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input, Label, Static
 
+from console.deck import Deck
 from console.dialog import Dialog
 from console.exporting import Target
 from console.words import moment
@@ -57,7 +58,8 @@ class ExportScreen(Dialog[Target | None]):
             yield Input(name, id="file", compact=True, select_on_focus=False)
             yield Static("", id="said", markup=False)
             yield Button("", id="names", compact=True)
-            yield Static("You alone may read the file. Client addresses in it are masked. It goes on record.")
+            record = "It goes on record." if self._on_record else "It is not put on record: this console is read-only."
+            yield Static(f"You alone may read the file. Client addresses in it are masked. {record}")
             yield Static("", id="shell", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
@@ -66,6 +68,10 @@ class ExportScreen(Dialog[Target | None]):
     def on_mount(self) -> None:
         self._tell()
         self.query_one("#file").focus()
+
+    @property
+    def _on_record(self) -> bool:
+        return cast("Deck", self.app).deck_state.may_write
 
     @property
     def _target(self) -> Target | None:

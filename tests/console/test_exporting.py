@@ -48,7 +48,7 @@ async def test_what_is_held_under_the_filter_is_written_and_on_record(log: str, 
         await deck.sees("path3")
         await asked(deck, tmp_path / "a.jsonl")
         assert "!status:5xx" in deck.text
-        assert "Client addresses in it are masked" in deck.text
+        assert "Client addresses in it are masked. It goes on record." in deck.prose
         shell = deck.prose.partition("shell: ")[2].partition(" Cancel")[0]
         assert "opsdeck export" in shell
         assert "--status '!5xx' --from 20" in shell
@@ -170,6 +170,7 @@ async def test_a_read_only_console_exports_masked_and_says_that_it_is_not_on_rec
         await deck.press("4")
         await deck.sees("path3")
         await asked(deck, short_path / "a.csv")
+        assert "It is not put on record: this console is read-only." in deck.prose
         await deck.press("enter")
         await deck.sees("Exported", "not on record")
     assert (short_path / "a.csv").read_text().count("203.0.x.x") == 4
