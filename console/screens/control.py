@@ -159,7 +159,9 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def action_planned(self) -> None:
         newest = self._newest()
-        if newest is not None:
+        if newest is None:
+            self._tell("nothing to compare with: no vault was published yet; ctrl+g publishes the first one")
+        else:
             self._ask(f"comparing {newest.vault} {newest.label} with what is to come", partial(self._planned, newest))
 
     def action_verify(self) -> None:
@@ -178,7 +180,10 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
             self.go(kind, str(subject))
             return
         marked = sorted(self.versions.marked, key=lambda row: row.seq)
-        before, after = marked if len(marked) == 2 else (self._before(event.row), event.row)
+        if marked and (len(marked) != 2 or marked[0].vault != marked[1].vault):
+            self._tell("mark two versions of one vault to compare them, or none: ctrl+\\ unmarks")
+            return
+        before, after = marked or (self._before(event.row), event.row)
         if before is None:
             self._tell("there is no version before this one")
         else:
