@@ -339,7 +339,7 @@ class _Requests(Requests):
     ) -> Batch:
         return Batch(requests(), Cursor(Mark(1), wanted, NOW + timedelta(milliseconds=300)), NOW - within)
 
-    async def since(self, cursor: Cursor, *, at_most: int | None = None) -> Batch:
+    async def since(self, cursor: Cursor, *, at_most: int | None = None, step: int | None = None) -> Batch:
         return Batch([], cursor, cursor.at)
 
     async def before(
