@@ -132,9 +132,9 @@ async def test_a_log_started_again_while_new_rows_were_read_doubles_none(
         asked, polled, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
         since = deck.app.source.requests.since
 
-        async def held(cursor: Cursor, *, at_most: int | None = None) -> Batch:
+        async def held(cursor: Cursor, *, at_most: int | None = None, step: int | None = None) -> Batch:
             asked.set()  # the one under way before this was not held
-            batch = await since(cursor, at_most=at_most)
+            batch = await since(cursor, at_most=at_most, step=step)
             if batch.rows:
                 polled.set()
                 await let_go.wait()
