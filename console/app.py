@@ -62,7 +62,7 @@ class OpsDeck(App[int]):
         Binding("colon", "command", "Go to", key_display=":", priority=True, id="deck.command",
                 tooltip="Go anywhere by name"),
         Binding("question_mark", "help", "Help", key_display="?", id="deck.help", tooltip="Every key that works here"),
-        Binding("escape", "back", "Back", show=False, id="deck.back", tooltip="Back to the screen below"),
+        Binding("escape", "back", "Back", show=False, id="deck.back", tooltip="Back to what led here"),
         Binding("left_square_bracket", "step(-1)", "Earlier", show=False, key_display="[", id="deck.earlier",
                 tooltip="The place before this one"),
         Binding("right_square_bracket", "step(1)", "Later", show=False, key_display="]", id="deck.later",

@@ -23,6 +23,7 @@ class Going:
         self._app = app
         self._source = source
         self._history = History()
+        self._led_here: dict[str, str] = {}  # by mode: the one from which a link or a command led to it
         for kind in TOP:
             app.add_mode(kind, partial(self._opened, Place(kind)))  # pyright: ignore[reportUnknownMemberType]
 
@@ -34,10 +35,13 @@ class Going:
         if answer_first(self._app):
             return
         self._remember()
+        mode = self._app.current_mode
         try:
             await self._show(place)
         except ValueError as error:
             self._app.notify(str(error), severity="warning", markup=False)
+        if self._app.current_mode != mode:
+            self._led_here[self._app.current_mode] = mode
         self._remember()
 
     async def switch(self, kind: str) -> None:
@@ -45,6 +49,7 @@ class Going:
         if answer_first(self._app):
             return
         self._remember()
+        self._led_here.pop(kind, None)
         await self._switch(kind)
         self._remember()
 
@@ -58,10 +63,14 @@ class Going:
             await self._show(place)
 
     async def back(self) -> None:
-        """To the screen below, if there is one."""
-        if len(self._app.screen_stack) > 1 and not answer_first(self._app):
+        """To the screen below; from the lowest to what led to it, which is as it was left. No digit leads anywhere."""
+        if answer_first(self._app):
+            return
+        if len(self._app.screen_stack) > 1:
             await self._app.pop_screen()
-            self._remember()
+        elif led := self._led_here.pop(self._app.current_mode, None):
+            await self._app.switch_mode(led)
+        self._remember()
 
     def explain(self, row: RequestRow) -> None:
         """Opens one request in words; a link in it is followed."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar
 
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -170,8 +171,10 @@ class LogPane(RingLog[RequestRow]):
         self._seek(SLOW, newer=step > 0)
 
     def action_calm(self) -> None:
-        """Ends the search, calls a jump off, and comes back from the past."""
-        self.workers.cancel_group(self, "jump")  # pyright: ignore[reportUnknownMemberType]
+        """Ends the search, calls a jump off, and comes back from the past; without any of these it is nobody's key."""
+        jumping = bool(self.workers.cancel_group(self, "jump"))  # pyright: ignore[reportUnknownMemberType]
+        if not (jumping or self.detached or self.search.sought):
+            raise SkipAction
         self.search.end()
         if self.detached:
             self.post_message(self.Resumed(reload=True))

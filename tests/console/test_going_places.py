@@ -92,6 +92,21 @@ async def test_escape_goes_down_one_screen_at_a_time_and_stays_at_the_bottom(sam
             await heading(deck, title)
 
 
+async def test_escape_leads_back_to_where_a_link_was_followed(same_business: str) -> None:
+    async with console(same_business) as deck:
+        await deck.say(":", "7")
+        await heading(deck, "customer 7")
+        await deck.press("l")
+        await heading(deck, "requests")
+        await deck.press("escape")
+        await heading(deck, "customer 7")
+        await deck.press("4", "escape")
+        await heading(deck, "requests")
+        await deck.say(":", "goto -1h")
+        await deck.press("escape", "escape")
+        await heading(deck, "requests")
+
+
 async def test_brackets_go_back_and_ahead_through_the_places(same_business: str) -> None:
     async with console(same_business) as deck:
         await deck.press("2")
