@@ -4,23 +4,18 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from db.source import Pace
+from db.source import Pace, in_dollars
+from db.source import exact_dollars as every_cent
 
 
 def dollars(cents: int | None) -> str:
     """Integer cents as dollars; "-" when unknown."""
-    if cents is None:
-        return "-"
-    sign = "-" if cents < 0 else ""
-    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
+    return "-" if cents is None else in_dollars(cents)
 
 
 def exact_dollars(amount: Decimal | None, *, plus: str = "") -> str:
-    """Dollars as exact as they are: cents at the least. `plus` stands before what is not negative."""
-    if amount is None:
-        return "-"
-    exact = abs(amount).quantize(Decimal("0.01"))
-    return f"{'-' if amount < 0 else plus}${exact if exact == abs(amount) else abs(amount).normalize():,f}"
+    """Dollars as exact as they are; "-" when unknown."""
+    return "-" if amount is None else every_cent(amount, plus=plus)
 
 
 def limit_words(cents: int | None) -> str:

@@ -78,7 +78,7 @@ from db.suiftly.keys import RECENT_MINUTES, ApiKey, KeySearch, KeyTraffic, key_m
 from db.suiftly.keys import parse_search as parse_key_search
 from db.suiftly.ledger import EscrowEntry, LedgerEntry, Standing
 from db.suiftly.log_windows import History
-from db.suiftly.money import parse_cents
+from db.suiftly.money import exact_dollars, in_dollars, parse_cents
 from db.suiftly.operations.adjust_to_chain import AdjustToChain
 from db.suiftly.operations.adopt_prices import AdoptPrices
 from db.suiftly.operations.assign_event import AssignEvent
@@ -90,12 +90,13 @@ from db.suiftly.operations.end_sessions import EndSessions
 from db.suiftly.operations.escrow_event import DismissEvent
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit
+from db.suiftly.operations.move_bill import FailBill, RetryBill
+from db.suiftly.operations.pay_bill import PayBill
 from db.suiftly.operations.publish_despite_warning import PublishDespiteWarning
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.operations.set_maintenance import SetMaintenance
-from db.suiftly.operations.settle_bill import FailBill, PayBill, RetryBill
 from db.suiftly.operations.settle_conflict import AcceptChain, KeepBooks
 from db.suiftly.operations.undo_revocation import UndoRevocation
 from db.suiftly.payment_check import PaymentCheck, Verdict
@@ -305,10 +306,12 @@ __all__ = [
     "begins_like_key",
     "checked_reason",
     "event_name",
+    "exact_dollars",
     "explain",
     "filter_from_options",
     "fleet_words",
     "format_fingerprint",
+    "in_dollars",
     "invent_business",
     "is_evm_address",
     "is_public_test_secret",

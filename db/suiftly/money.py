@@ -19,7 +19,8 @@ def in_dollars(cents: int) -> str:
     return f"{'-' if cents < 0 else ''}${abs(Decimal(cents)) / 100:,.2f}"
 
 
-def exact_dollars(amount: Decimal) -> str:
-    """Dollars to whatever is below a cent: "$12.50", "$0.000001"."""
-    cents = amount.quantize(Decimal("0.01"))
-    return f"${cents if cents == amount else amount.normalize():,f}"
+def exact_dollars(amount: Decimal, *, plus: str = "") -> str:
+    """Dollars to whatever is below a cent: "$12.50", "-$0.000001". `plus` stands before what is not negative."""
+    size = abs(amount)
+    cents = size.quantize(Decimal("0.01"))
+    return f"{'-' if amount < 0 else plus}${cents if cents == size else size.normalize():,f}"

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from db.database import Database
+from db.errors import Refused
 from db.operations import Operation, Outcome
 from db.source import (
     BillSearch,
@@ -146,12 +147,25 @@ async def test_a_charge_that_the_chain_brought_is_not_written_twice(source: Sour
         """INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash) VALUES (7, 'charge', -1235, %s)""",
         DIGEST_HEX,
     )
-    execute(dsn, "UPDATE customers SET current_balance_usd_cents = 100 WHERE customer_id = 7")
+    execute(dsn, "UPDATE customers SET current_balance_usd_cents = 100")
     operation = PayBill(bill, 7, digest=DIGEST)
     assert any("already" in line for line in (await source.preview(operation)).consequences)
     assert (await perform(source, operation)).done
     assert customer(dsn) == (100, None)
     assert len(rows(dsn, "SELECT FROM ledger_entries WHERE type = 'charge'")) == 1
+    # What was taken back, as the chain never charged it, is no charge.
+    execute(
+        dsn,
+        """WITH wrong AS (INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash)
+                          VALUES (8, 'charge', -600, %s) RETURNING id),
+                back AS (INSERT INTO ledger_entries (customer_id, type, amount_usd_cents)
+                         VALUES (8, 'credit', 600) RETURNING id)
+           INSERT INTO console.ledger_reversal SELECT wrong.id, back.id FROM wrong, back""",
+        DIGEST_HEX,
+    )
+    [taken_back] = rows(dsn, "SELECT id FROM billing_records WHERE customer_id = 8")
+    with pytest.raises(Refused, match="put the deposit on record first"):
+        await source.preview(PayBill(taken_back["id"], 8, digest=DIGEST))
     # It paid that bill and no other: others of the same amount get charges of their own, until the chain brings one.
     execute(dsn, "UPDATE customers SET current_balance_usd_cents = 5000 WHERE customer_id = 7")
     for day, left in ((4, 3765), (5, 2530), (6, 2530)):

@@ -1,153 +1,21 @@
-"""Settling a bill: paid, failed, or to be tried again."""
+"""Putting the payment of a bill on record."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import ClassVar, LiteralString, Self
-from uuid import UUID
+from typing import Self
 
-from psycopg.rows import class_row
-
-from db.audit import Actor
 from db.chain.units import Cents
 from db.chain.values import ChainValueError, Digest
 from db.database import Connection, Database
 from db.errors import DatabaseError, Refused, Stale
-from db.operations import Change, Operation, Preview
 from db.suiftly.escrow import EscrowChain
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.asks_chain import AsksChain
+from db.suiftly.operations.move_bill import Bill, MoveBill
 from db.suiftly.payment_check import PaymentCheck, Verdict, check_payment
 
-# The customer first, as everything that handles money locks.
-_LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer)s FOR NO KEY UPDATE"
-_SELECT: LiteralString = """
-    SELECT b.status, b.type, b.amount_usd_cents AS cents, b.billing_period_start AS begin, b.billing_period_end AS end,
-           b.xmin::text || '.' || c.xmin::text AS version, c.current_balance_usd_cents AS balance,
-           coalesce(c.current_month_start
-                    < console.limit_period(c.current_month_start, %(period_days)s, current_date), false) AS period_over
-    FROM billing_records b JOIN customers c USING (customer_id) WHERE b.id = %(bill)s AND customer_id = %(customer)s
-"""
-
 
 @dataclass(frozen=True, slots=True)
-class _Bill:
-    status: str
-    type: str
-    cents: int
-    begin: datetime
-    end: datetime
-    version: str
-    balance: int | None
-    period_over: bool  # monthly-reset is still to come: what is charged now would count to the month before
-
-
-@dataclass(frozen=True, slots=True)
-class _MoveBill(Operation):
-    """Moves one bill to the `target` status from one of `sources`; the subclasses say which."""
-
-    topic = "billing"
-    writes = ("UPDATE public.billing_records",)
-    sources: ClassVar[tuple[str, ...]]
-    target: ClassVar[str]
-    verb: ClassVar[str]
-
-    bill: UUID
-    customer_id: int
-    version: str | None = None
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        return (f"bill:{self.bill}", f"customer:{self.customer_id}")
-
-    @property
-    def shell(self) -> str:
-        return f"opsdeck billing {self.verb.lower()} {self.bill}"
-
-    async def preview(self, connection: Connection) -> Preview:
-        found = await self._read(connection)
-        return Preview(
-            title=f"{self.verb} the bill of customer {self.customer_id} over {in_dollars(found.cents)}",
-            verb=self.verb,
-            changes=(f"{found.begin:%Y-%m-%d} to {found.end:%Y-%m-%d}: {found.status} → {self.target}",),
-            consequences=await self._consequences(connection, found),
-            version=found.version,
-        )
-
-    async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
-        await connection.execute(_LOCK, {"customer": self.customer_id})
-        found = await self._read(connection)
-        if self.version is not None and found.version != self.version:
-            raise Stale("the bill or its customer was changed by someone else since it was shown; look at it again")
-        before, after = await self._move(connection, found)
-        subject = f"bill:{self.bill}"
-        return Change(
-            before={subject: {"status": found.status}, **before},
-            after={subject: {"status": self.target}, **after},
-            message=f"The bill of customer {self.customer_id} over {in_dollars(found.cents)} is now {self.target}"
-            + self._told,
-        )
-
-    @property
-    def _told(self) -> str:
-        """What else the receipt says."""
-        return ""
-
-    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
-        """What follows, a line each."""
-        raise NotImplementedError
-
-    async def _move(self, connection: Connection, found: _Bill) -> tuple[dict[str, object], dict[str, object]]:
-        """Changes the bill; returns what else was before and is after, by subject."""
-        await connection.execute("UPDATE billing_records SET status = %s WHERE id = %s", (self.target, self.bill))
-        return {}, {}
-
-    @property
-    def _period_days(self) -> int:
-        return 0
-
-    async def _read(self, connection: Connection) -> _Bill:
-        cursor = connection.cursor(row_factory=class_row(_Bill))
-        parameters = {"bill": self.bill, "customer": self.customer_id, "period_days": self._period_days}
-        found = await (await cursor.execute(_SELECT, parameters)).fetchone()
-        if found is None:
-            raise Refused(f"customer {self.customer_id} has no bill {self.bill}; look with `opsdeck billing list`")
-        if found.type != "charge":
-            raise Refused(f"this is a {found.type}, not a charge; it was settled when it was made")
-        if found.status not in self.sources:
-            raise Refused(
-                f"the bill is {found.status}; only one that is {' or '.join(self.sources)} can be {self.target}"
-            )
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class FailBill(_MoveBill):
-    """Says that a charge did not go through."""
-
-    action = "fail-bill"
-    sources = ("pending",)
-    target = "failed"
-    verb = "Fail"
-
-    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
-        return ("It stays unpaid and counts against the spending limit; it can be retried or paid.",)
-
-
-@dataclass(frozen=True, slots=True)
-class RetryBill(_MoveBill):
-    """Puts a failed charge up for another try."""
-
-    action = "retry-bill"
-    sources = ("failed",)
-    target = "pending"
-    verb = "Retry"
-
-    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
-        return ("It waits for its payment again. Nothing is charged by this.",)
-
-
-@dataclass(frozen=True, slots=True)
-class PayBill(_MoveBill, AsksChain):
+class PayBill(MoveBill, AsksChain):
     """Puts the payment of a charge on record: the digest of its transaction, the ledger, the customer's money.
 
     Where a chain is configured the transaction must have succeeded and name this customer's account and this amount.
@@ -170,7 +38,7 @@ class PayBill(_MoveBill, AsksChain):
         try:
             digest = str(self._transaction)
             async with database.reading() as connection:
-                found = await _MoveBill._read(self, connection)
+                found = await MoveBill.read(self, connection)
         except DatabaseError:  # as the operation will find out itself
             return replace(self, check=None)
         amount = Cents(found.cents)
@@ -191,11 +59,11 @@ class PayBill(_MoveBill, AsksChain):
         return self.check.sentence
 
     @property
-    def _told(self) -> str:
+    def told(self) -> str:
         return f"; {self._verdict}"
 
     @property
-    def _period_days(self) -> int:
+    def limit_days(self) -> int:
         return self.period_days
 
     @property
@@ -205,8 +73,8 @@ class PayBill(_MoveBill, AsksChain):
         except ChainValueError as error:
             raise Refused(str(error)) from error
 
-    async def _read(self, connection: Connection) -> _Bill:
-        found = await _MoveBill._read(self, connection)
+    async def read(self, connection: Connection) -> Bill:
+        found = await MoveBill.read(self, connection)
         await self._confirm(connection, found)
         if found.period_over:
             raise Refused("a new month has begun: run `opsdeck jobs run monthly-reset`, so that this counts to it")
@@ -217,7 +85,7 @@ class PayBill(_MoveBill, AsksChain):
             )
         return found
 
-    async def _confirm(self, connection: Connection, found: _Bill) -> None:
+    async def _confirm(self, connection: Connection, found: Bill) -> None:
         """Raises Refused unless the chain says so too, or cannot say and the operator does."""
         check = self.check
         if check is None or check.verdict is Verdict.NOT_CHECKED:
@@ -242,7 +110,7 @@ class PayBill(_MoveBill, AsksChain):
             if row and row[0] >= check.charges:
                 raise Refused(f"{check.sentence}, and it pays {row[0]} other bill(s) already")
 
-    async def _mirrored(self, connection: Connection, found: _Bill) -> bool:
+    async def _mirrored(self, connection: Connection, found: Bill) -> bool:
         """Whether the ledger has this charge already, as when the chain was read before: one that no bill took yet."""
         cursor = await connection.execute(
             """SELECT count(*) > (SELECT count(*) FROM billing_records b
@@ -253,7 +121,9 @@ class PayBill(_MoveBill, AsksChain):
                                                       AND own.invoice_id = b.id::text))
                FROM ledger_entries
                WHERE tx_hash = ANY(%(digests)s) AND customer_id = %(customer)s AND type = 'charge'
-                 AND amount_usd_cents = -%(cents)s AND (invoice_id IS NULL OR invoice_id = %(bill)s)""",
+                 AND amount_usd_cents = -%(cents)s
+                 AND NOT EXISTS (SELECT FROM console.ledger_reversal r WHERE r.entry_id = ledger_entries.id)
+                 AND (invoice_id IS NULL OR invoice_id = %(bill)s)""",
             {
                 "digests": list(self._transaction.spellings),
                 "customer": self.customer_id,
@@ -264,7 +134,7 @@ class PayBill(_MoveBill, AsksChain):
         row = await cursor.fetchone()
         return row is not None and bool(row[0])
 
-    async def _consequences(self, connection: Connection, found: _Bill) -> tuple[str, ...]:
+    async def consequences(self, connection: Connection, found: Bill) -> tuple[str, ...]:
         lines = [f"Digest {self._transaction}: {self._verdict}."]
         cursor = await connection.execute(
             "SELECT count(*) FROM billing_records WHERE tx_digest = ANY(%s)", (list(self._transaction.spellings),)
@@ -279,7 +149,7 @@ class PayBill(_MoveBill, AsksChain):
             lines.append(f"The ledger gets a charge; the balance goes from {in_dollars(found.balance)} to {left}.")
         return tuple(lines)
 
-    async def _move(self, connection: Connection, found: _Bill) -> tuple[dict[str, object], dict[str, object]]:
+    async def move(self, connection: Connection, found: Bill) -> tuple[dict[str, object], dict[str, object]]:
         digest, mirrored = str(self._transaction), await self._mirrored(connection, found)
         await connection.execute(
             "UPDATE billing_records SET status = 'paid', tx_digest = %s WHERE id = %s", (digest, self.bill)
