@@ -172,7 +172,8 @@ class LogPane(RingLog[RequestRow]):
 
     def action_calm(self) -> None:
         """Ends the search, calls a jump off, and comes back from the past; without any of these it is nobody's key."""
-        jumping = bool(self.workers.cancel_group(self, "jump"))  # pyright: ignore[reportUnknownMemberType]
+        jumping = any(worker.group == "jump" and worker.is_running for worker in self.workers)
+        self.workers.cancel_group(self, "jump")  # pyright: ignore[reportUnknownMemberType]
         if not (jumping or self.detached or self.search.sought):
             raise SkipAction
         self.search.end()
