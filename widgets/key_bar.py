@@ -13,7 +13,7 @@ class KeyBar(Footer):
 
     Each time costs 40 ms of CPU, and Textual asks for it at every change of focus, some six times a switch of screens.
     A group, such as the digits, is named by its first key and its last. Where not all have room the groups go first,
-    the last of them before the others, so that Help is not cut off.
+    the last of them before the others, then the space between the keys, so that Help is not cut off.
     """
 
     DEFAULT_CSS = """
@@ -55,14 +55,21 @@ class KeyBar(Footer):
         )
         if keys != self._keys:
             self._keys = keys
-            self.remove_class("-narrow", "-narrower")
+            self._widen()
             super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]
 
     def on_resize(self) -> None:
+        self._widen()
+
+    def _widen(self) -> None:
         self.remove_class("-narrow", "-narrower")
+        self.compact = False
 
     def watch_virtual_size(self, needed: Size) -> None:
         """Known once the keys were laid out."""
         if needed.width > self.size.width > 0:
             several = bool(self.query(".of-later-group"))
-            self.add_class("-narrow" if several and not self.has_class("-narrow") else "-narrower")
+            if self.has_class("-narrower"):
+                self.compact = True
+            else:
+                self.add_class("-narrow" if several and not self.has_class("-narrow") else "-narrower")
