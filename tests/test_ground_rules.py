@@ -32,8 +32,8 @@ for root in roots:
     module = importlib.import_module(root)
     imported.append(root)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), root + "."):
-        # These two are the only ones with pysui, and are imported when the chain is first asked.
-        if found.name in ("db.chain.wire", "db.chain.simulated.node"):
+        # These are the only ones with pysui, and are imported when the chain is first asked.
+        if found.name in ("db.chain.wire", "db.chain.simulated.node", "db.chain.simulated.messages"):
             continue
         if root == "console.cli" or root == "db":
             importlib.import_module(found.name)

@@ -8,7 +8,7 @@ they answer for history they have pruned. Importing this module imports pysui.
 import asyncio
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -17,11 +17,11 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Server, Stream
 from pysui.sui.sui_grpc.suimsgs.google import rpc
-from pysui.sui.sui_grpc.suimsgs.google.protobuf import FieldMask, Value
 from pysui.sui.sui_grpc.suimsgs.sui.rpc import v2 as proto
 
 from db.chain.models import Position
-from db.chain.simulated.ledger import CHAIN, Ledger, SimulatedEvent, SimulatedObject, SimulatedTransaction
+from db.chain.simulated.ledger import CHAIN, Ledger, SimulatedObject, SimulatedTransaction
+from db.chain.simulated.messages import event_message, matches, object_message, paths, project, transaction_message
 from db.chain.values import ChainValueError, Digest, ObjectId, parse_address
 
 Message = TypeVar("Message")
@@ -115,14 +115,14 @@ class Node:
         )
 
     def _objects(self, request: proto.BatchGetObjectsRequest) -> proto.BatchGetObjectsResponse:
-        mask = _paths(request.read_mask, ("object_id", "version", "digest"))
+        mask = paths(request.read_mask, ("object_id", "version", "digest"))
 
         def answer(one: proto.GetObjectRequest) -> proto.GetObjectResult:
             try:
                 found = self._object(one)
             except GRPCError as error:
                 return proto.GetObjectResult(error=_told(error))
-            return proto.GetObjectResult(object=project(_object_message(found), mask))
+            return proto.GetObjectResult(object=project(object_message(found), mask))
 
         return proto.BatchGetObjectsResponse(objects=[answer(one) for one in self._no_more(request.requests)])
 
@@ -157,17 +157,15 @@ class Node:
         return found
 
     def _transaction(self, request: proto.GetTransactionRequest) -> proto.GetTransactionResponse:
-        mask = _paths(request.read_mask, ("digest",))
-        return proto.GetTransactionResponse(
-            transaction=project(_transaction_message(self._found(request.digest)), mask)
-        )
+        mask = paths(request.read_mask, ("digest",))
+        return proto.GetTransactionResponse(transaction=project(transaction_message(self._found(request.digest)), mask))
 
     def _transactions(self, request: proto.BatchGetTransactionsRequest) -> proto.BatchGetTransactionsResponse:
-        mask = _paths(request.read_mask, ("digest",))
+        mask = paths(request.read_mask, ("digest",))
         results: list[proto.GetTransactionResult] = []
         for digest in self._no_more(request.digests):
             try:
-                message = project(_transaction_message(self._found(digest)), mask)
+                message = project(transaction_message(self._found(digest)), mask)
                 results.append(proto.GetTransactionResult(transaction=message))
             except GRPCError as error:
                 results.append(proto.GetTransactionResult(error=_told(error)))
@@ -190,7 +188,7 @@ class Node:
         """In ascending order. Inside of a checkpoint the watermark covers only those before it."""
         options = request.options or proto.QueryOptions()
         most = min(options.limit or _DEFAULT_ITEMS, self.faults.most_items)
-        mask = _paths(request.read_mask, ("event_type", "json"))
+        mask = paths(request.read_mask, ("event_type", "json"))
         first = max(request.start_checkpoint or 0, self.ledger.lowest)
         tip = self.ledger.tip
         last = tip if request.end_checkpoint is None else min(tip, request.end_checkpoint - 1)
@@ -203,11 +201,11 @@ class Node:
                 yield _frame(at, None, proto.QueryEndReason.SCAN_LIMIT)
                 return
             looked, at = looked + 1, event.position
-            if not _matches(request.filter, event):
+            if not matches(request.filter, event):
                 continue
             items += 1
             full = proto.QueryEndReason.ITEM_LIMIT if items == most else None
-            message = _event_message(event)
+            message = event_message(event)
             if self.faults.spoil is not None:
                 self.faults.spoil(message)
             yield _frame(at, event.position.checkpoint - 1, full, project(message, mask))
@@ -254,104 +252,4 @@ def _frame(
         event=event,
         watermark=proto.Watermark(cursor=cursor, checkpoint=None if covered is None or covered < 0 else covered),
         end=None if end is None else proto.QueryEnd(reason=end),
-    )
-
-
-def _matches(wanted: proto.EventFilter | None, event: SimulatedEvent) -> bool:
-    if wanted is None:
-        return True
-    if not wanted.terms:
-        raise GRPCError(Status.INVALID_ARGUMENT, "filter must have at least one term")
-    return any(all(_holds(literal, event) for literal in term.literals) for term in wanted.terms)
-
-
-def _holds(literal: proto.EventLiteral, event: SimulatedEvent) -> bool:
-    type_ = event.type
-    levels = (
-        type_.address,
-        f"{type_.address}::{type_.module}",
-        f"{type_.address}::{type_.module}::{type_.name}",
-        str(type_),
-    )
-    if literal.event_type is not None:
-        held = literal.event_type.event_type in levels
-    elif literal.sender is not None:
-        held = literal.sender.address == event.sender
-    elif literal.emit_module is not None:
-        held = literal.emit_module.module in levels[:2]
-    else:
-        raise GRPCError(Status.INVALID_ARGUMENT, "a literal without a predicate this node knows")
-    return held != bool(literal.negated)
-
-
-def _paths(mask: FieldMask | None, default: Sequence[str]) -> Sequence[str]:
-    return mask.paths if mask and mask.paths else default
-
-
-def project(message: Message, paths: Sequence[str]) -> Message:
-    """What a read mask leaves of a message; a path that does not exist is refused."""
-    if "*" in paths:
-        return message
-    tree: dict[str, list[str]] = {}
-    for path in paths:
-        name, _, rest = path.partition(".")
-        tree.setdefault(name, []).append(rest or "*")
-    kept: dict[str, Any] = {}
-    for name, inner in tree.items():
-        if name not in cast("Any", message).__dataclass_fields__:
-            raise GRPCError(Status.INVALID_ARGUMENT, f"invalid read_mask path: {name}")
-        value: Any = getattr(message, name)
-        if inner != ["*"] and isinstance(value, list):
-            value = [project(item, inner) for item in cast("list[Any]", value)]
-        elif inner != ["*"] and value is not None:
-            value = project(value, inner)
-        kept[name] = value
-    return type(message)(**kept)
-
-
-def _object_message(known: SimulatedObject) -> proto.Object:
-    return proto.Object(
-        object_id=known.object_id,
-        version=known.version,
-        object_type=str(known.type),
-        owner=proto.Owner(kind=proto.OwnerOwnerKind.SHARED, version=1),
-        previous_transaction=None if known.previous is None else str(known.previous),
-        json=Value.from_dict(dict(known.fields)),
-    )
-
-
-def _event_message(event: SimulatedEvent) -> proto.Event:
-    return proto.Event(
-        package_id=event.type.address,
-        module=event.type.module,
-        sender=event.sender,
-        event_type=str(event.type),
-        json=Value.from_dict(dict(event.fields)),
-        checkpoint=event.position.checkpoint,
-        transaction_digest=str(event.digest),
-        transaction_index=event.position.transaction,
-        event_index=event.position.event,
-    )
-
-
-def _transaction_message(known: SimulatedTransaction) -> proto.ExecutedTransaction:
-    error = None if known.error is None else proto.ExecutionError(description=known.error)
-    events = [
-        # Inside of their transaction events do not say where they stand: it does.
-        project(_event_message(event), ("package_id", "module", "sender", "event_type", "json"))
-        for event in known.events
-    ]
-    return proto.ExecutedTransaction(
-        digest=str(known.digest),
-        checkpoint=known.checkpoint,
-        timestamp=known.at,
-        transaction_index=known.index,
-        effects=proto.TransactionEffects(
-            transaction_digest=str(known.digest),
-            status=proto.ExecutionStatus(success=error is None, error=error),
-            changed_objects=[
-                proto.ChangedObject(object_id=id_, output_version=version) for id_, version in known.wrote.items()
-            ],
-        ),
-        events=proto.TransactionEvents(events=events) if events else None,
     )
