@@ -461,10 +461,15 @@ def test_nothing_is_written_to_the_terminal_when_it_fails() -> None:
 
 @pytest.mark.skipif("SUI_LIVE_TARGET" not in os.environ, reason="SUI_LIVE_TARGET=host:port names no real node")
 async def test_a_real_node_answers_as_the_simulated_one_does() -> None:
-    """SUI_LIVE_TARGET=fullnode.testnet.sui.io:443; SUI_LIVE_CA, SUI_LIVE_HEADER=name:token where they are needed."""
+    """SUI_LIVE_TARGET=fullnode.testnet.sui.io:443; SUI_LIVE_CA, SUI_LIVE_HEADER=name:token where they are needed.
+
+    A node on this machine is asked without TLS, unless there is a CA.
+    """
+    target = Target.parse(os.environ["SUI_LIVE_TARGET"])
     header = tuple(os.environ.get("SUI_LIVE_HEADER", "").split(":", 1))
     config = ChainConfig(
-        Target.parse(os.environ["SUI_LIVE_TARGET"]),
+        target,
+        tls=not target.loopback or "SUI_LIVE_CA" in os.environ,
         ca_file=os.environ.get("SUI_LIVE_CA"),
         headers=((header[0], header[1]),) if len(header) == 2 else (),
     )
