@@ -246,7 +246,7 @@ async def test_a_burst_is_sampled_but_its_errors_are_all_there_and_a_shows_every
         assert found, line
         shown, sampled = (int(number.replace(",", "")) for number in found.groups())
         assert shown + sampled == 5000
-        assert 150 < shown < 400
+        assert 150 < shown < 1000  # the later it was read, the more there was time to read
         await deck.press("a")
         await deck.sees("Every row is shown")
         await deck.say("/", "status:odd")  # what the prompt says, the note leaves readable
