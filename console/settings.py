@@ -82,6 +82,7 @@ class Profile(BaseModel):
     api_secret_file: Path | None = None  # 64 hex digits, mode 0600; None: API_SECRET_KEY of the environment
     price_book: Path | None = None  # a file like db/suiftly/prices.toml, which is taken without one
     price_preset: str | None = None  # one of its presets; None: its default
+    disk_gb: float | None = Field(default=None, gt=0)  # what the database may take of its disk; None: nobody warns
     vault_directory: Path | None = None  # where the vaults of this database are published
     vault_key_file: Path | None = None  # mode 0600: the key that seals them, and older ones behind it
     vault_loss_percent: float = Field(default=10.0, ge=0, le=100)  # customers that one publication may drop

@@ -47,7 +47,12 @@ def open_source(settings: Settings, database: Database) -> Source:
     keys = None if vault.keys is None else vault.keys.get_secret_value()
     place = VaultPlace(vault.directory, vault.key_file, keys, vault.loss_percent)
     return Source(
-        database, prices=prices, secret=api_secret(settings), vault=place, chain=escrow_chain(settings.profile.chain)
+        database,
+        prices=prices,
+        secret=api_secret(settings),
+        vault=place,
+        chain=escrow_chain(profile.chain),
+        disk_gb=profile.disk_gb,
     )
 
 

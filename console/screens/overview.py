@@ -18,7 +18,7 @@ from widgets.keyset_table import Column, KeysetTable
 from widgets.stacked_bars import Bars, StackedBars
 from widgets.tone import Tone
 
-_MONEY_S = 15.0  # seconds between two looks at spending, which changes by the hour
+_SLOW_S = 15.0  # seconds between two looks at what changes by the hour: money, room
 _SIGNS = {"bad": ("▲ bad", Tone.BAD), "warn": ("! warn", Tone.WARN)}
 
 
@@ -41,8 +41,8 @@ class OverviewScreen(DeckScreen[Overview]):
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
         self._numbers = self._whole = ""
-        self._money: tuple[Attention, ...] = ()
-        self._money_until = 0.0
+        self._slow: tuple[Attention, ...] = ()
+        self._slow_until = 0.0
         self.attention: KeysetTable[Attention] = KeysetTable(
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
@@ -82,14 +82,14 @@ class OverviewScreen(DeckScreen[Overview]):
 
     async def load(self) -> Overview:
         overview = await self.source.traffic.overview()
-        if monotonic() >= self._money_until:
-            self._money = await self.source.spending_watch.attention()
-            self._money_until = monotonic() + _MONEY_S
-        return replace(overview, attention=(*overview.attention, *self._money))
+        if monotonic() >= self._slow_until:
+            self._slow = await self.source.watched()
+            self._slow_until = monotonic() + _SLOW_S
+        return replace(overview, attention=(*overview.attention, *self._slow))
 
     def _hinted(self, topic: str) -> None:
         if topic == "billing":
-            self._money_until = 0.0
+            self._slow_until = 0.0
         super()._hinted(topic)
 
     def paint(self, snapshot: Overview) -> None:

@@ -169,7 +169,7 @@ class EscrowBooks:
             reached = await cursor.fetchone()
             outcomes = await (await connection.execute(_OUTCOMES)).fetchall()
             late = await chain_late(connection)
-        return Inbox(reached, dict(outcomes), late[0][0] if late else None)
+        return Inbox(reached, dict(outcomes), late)
 
     async def checked(self, customer: int | None = None) -> AsyncGenerator[CheckedAccount]:
         """Every account, or that of one customer, by customer. Raises Refused when that one has none, and ChainError

@@ -1,5 +1,6 @@
 """What `opsdeck doctor` looks at: each check says in a sentence what it found."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -10,6 +11,7 @@ from db.database import Connection, Database
 from db.errors import ReplicaUnavailable, TimedOut
 from db.migrate import schema_state
 from db.replica import replica_state
+from db.suiftly.attention import Attention
 from db.suiftly.control import CAN_WRITE
 from db.suiftly.escrow import EscrowChain
 from db.suiftly.escrow_books import EscrowBooks
@@ -38,8 +40,13 @@ class Check:
     sentence: str
 
 
-async def health(database: Database) -> tuple[Check, ...]:
-    """All checks. Raises Unavailable when there is no primary to look at; a replica that is gone is a finding."""
+async def health(
+    database: Database, watched: Callable[[], Awaitable[tuple[Attention, ...]]] | None = None
+) -> tuple[Check, ...]:
+    """All checks; `watched` brings lines that belong to what needs a look.
+
+    Raises Unavailable when there is no primary to look at; a replica that is gone is a finding.
+    """
     state = await schema_state(database)
     schema = Check("schema", State.GOOD if state.current else State.BAD, state.sentence)
     async with database.reading() as connection:
@@ -55,12 +62,12 @@ async def health(database: Database) -> tuple[Check, ...]:
         checks.append(replica)
         if replica.state is State.BAD:
             return tuple(checks)
-    # The cursors' own lines stand above already.
-    attention = [
-        line for line in (await Traffic(database).overview()).attention if not line.subject.startswith("jobs:")
-    ]
-    checks += [Check("attention", State(line.severity), line.sentence) for line in attention]
-    return tuple(checks if attention else (*checks, Check("attention", State.GOOD, "nothing needs a look")))
+    lines = (await Traffic(database).overview()).attention
+    if watched is not None:
+        lines += await watched()
+    told = {f"{check.name}: {check.sentence}" for check in checks}  # the cursors' own lines stand above
+    attention = [Check("attention", State(line.severity), line.sentence) for line in lines if line.sentence not in told]
+    return (*checks, *(attention or [Check("attention", State.GOOD, "nothing needs a look")]))
 
 
 async def chain_check(chain: EscrowChain, books: EscrowBooks) -> Check:

@@ -18,6 +18,8 @@ from db.replica import Replica, replica_state
 from db.rights import Rights, rights
 from db.server.reader import Server
 from db.suiftly.api_secret import ApiSecret
+from db.suiftly.attention import Attention
+from db.suiftly.attention.disk_watch import DiskWatch
 from db.suiftly.billing import Bill, Billing
 from db.suiftly.breakdown import Breakdown
 from db.suiftly.control import Control, SystemControl
@@ -72,6 +74,7 @@ class Source:
         vault: VaultPlace | None = None,
         *,
         chain: EscrowChain | None = None,
+        disk_gb: float | None = None,
     ) -> None:
         self.database = database
         self.actor = actor or Actor.from_environment()
@@ -88,6 +91,7 @@ class Source:
         self.customers = Customers(database)
         self.escrow_books = EscrowBooks(database, chain)
         self.escrow_events = EscrowEvents(database)
+        self.disk_watch = DiskWatch(database, disk_gb)
         self.gateways = Gateways(database)
         self.jobs = JobHistory(database)
         self.keys = Keys(database)
@@ -135,10 +139,14 @@ class Source:
 
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""
-        checks = await health(self.database)
+        checks = await health(self.database, self.watched)
         if self.chain is None or any(check.name == "schema" and check.state is State.BAD for check in checks):
             return checks
         return (*checks, await chain_check(self.chain, self.escrow_books))
+
+    async def watched(self) -> tuple[Attention, ...]:
+        """What else needs a look, and takes longer to find than one would wait at each refresh: room, and money."""
+        return (*await self.disk_watch.attention(), *await self.spending_watch.attention())
 
     @property
     def chain_is_left_alone(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from db.errors import DatabaseError
-from db.suiftly.attention import Attention
+from db.suiftly.attention.line import Attention
 from db.suiftly.billing import Billing, Blocked
 from db.suiftly.money import in_dollars
 from db.suiftly.spending import Spending, SpendingLimits

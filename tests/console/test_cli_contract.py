@@ -63,7 +63,7 @@ BAD_OPTIONS = {
     "operation": (("audit", "list", "--operation", "7"), "--operation"),
     "format": (("tail", "--format", "xml"), "--format"),
     "duration without unit": (("tail", "--since", "3"), "--since"),
-    "duration beyond the log": (("tail", "--since", "3d"), "--since"),
+    "duration beyond any log": (("tail", "--since", "367d"), "--since"),
     "endless duration": (("tail", "--since", f"{LONG}d"), "--since"),
     "rate": (("simulate", "--rate", "0"), "--rate"),
     "no rate": (("simulate", "--seconds", "1"), "--rate"),

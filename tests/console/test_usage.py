@@ -24,7 +24,7 @@ async def seed(dsn: str) -> None:
     for minutes, repeat, more in (
         (10, 1000, {}),
         (20, 200, {"status_code": 503, "traffic_type": 1}),
-        (30, 50, {"customer_id": OTHER_CUSTOMER, "status_code": 404, "server_id": 0x27}),
+        (25, 50, {"customer_id": OTHER_CUSTOMER, "status_code": 404, "server_id": 0x27}),
         (26 * 60, 625, {}),
         (60 * 24 * 6, 4000, {"time_total": 900}),
     ):

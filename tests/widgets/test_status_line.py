@@ -1,5 +1,7 @@
 """What the header writes to the terminal while its numbers count."""
 
+from time import monotonic
+
 from textual.app import App, ComposeResult
 
 from tests.recorder import Recorder, recorder
@@ -24,16 +26,17 @@ async def test_numbers_alone_are_painted_once_a_second_and_the_last_one_stays() 
     driver = recorder()
     app = LineApp(driver)
     async with app.run_test(headless=False, size=(60, 3)) as pilot:
+        began = monotonic()
         app.tell(1)
         await pilot.pause(0.1)
         driver.written.clear()
         for rows in range(990, 1010):
             app.tell(rows)
             await pilot.pause(0.02)
-        assert " rows/s" not in "".join(driver.written)
+        assert "".join(driver.written).count(" rows/s") <= int(monotonic() - began)
         await pilot.pause(1.0)
         written = "".join(driver.written)
-        assert written.count(" rows/s") == 1
+        assert 1 <= written.count(" rows/s") <= int(monotonic() - began)
         assert "1,009 rows/s" in written
 
 
