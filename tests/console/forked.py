@@ -8,6 +8,7 @@ as JSON, and four descriptors: standard input, output, error, and where to write
 import atexit
 import functools
 import gc
+import importlib
 import json
 import os
 import random
@@ -69,6 +70,9 @@ def _take_orders(control: socket.socket) -> int:
         order, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 4)
         if not order:
             return 0
+        arguments, environment = json.loads(order)
+        if "chain" in arguments:
+            importlib.import_module("db.chain.wire")  # half a second, once instead of for each command
         if os.fork() == 0:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -78,7 +82,7 @@ def _take_orders(control: socket.socket) -> int:
                 code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
                 os.write(answer, code.to_bytes(_NUMBER, signed=True))
                 os._exit(0)
-            _become(streams, *json.loads(order))
+            _become(streams, arguments, environment)
             os.close(answer)
             return main()
         for descriptor in descriptors:
