@@ -18,12 +18,10 @@ from db.server.sessions import Session, Sessions
 from db.server.statements import StatementCost
 from db.server.terminate import TerminateBackend
 from db.server.upkeep import WRAPAROUND, Hypertable, Upkeep
-from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
 from db.suiftly.audit_search import parse_search as parse_audit_search
-from db.suiftly.bill_lines import BillLine
-from db.suiftly.billing import (
+from db.suiftly.billing.bills import (
     BILL_STATUSES,
     SIGNS,
     Bill,
@@ -36,19 +34,21 @@ from db.suiftly.billing import (
     last_two_months,
     this_month,
 )
-from db.suiftly.billing_search import HINT as BILL_SEARCH_HINT
-from db.suiftly.billing_search import BillQuestion, parse_bill_question
-from db.suiftly.breakdown import Group, GroupBy, Groups, Histogram
-from db.suiftly.codes import TrafficClass, event_name, server_label, service_name, traffic_class
+from db.suiftly.billing.ledger import EscrowEntry, LedgerEntry, Standing
+from db.suiftly.billing.lines import BillLine
+from db.suiftly.billing.search import HINT as BILL_SEARCH_HINT
+from db.suiftly.billing.search import BillQuestion, parse_bill_question
+from db.suiftly.billing.spending import Spending
+from db.suiftly.billing.spending_watch import SpendingWatch, Watched
 from db.suiftly.control import SET_BY as CONTROL_SET_BY
 from db.suiftly.control import ControlField, LogKeeping, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, CustomerSearch
 from db.suiftly.customers import parse_search as parse_customer_search
-from db.suiftly.escrow import EscrowChain
-from db.suiftly.escrow_books import CheckedAccount, Inbox
-from db.suiftly.escrow_events import HINT as EVENT_SEARCH_HINT
-from db.suiftly.escrow_events import OUTCOMES as EVENT_OUTCOMES
-from db.suiftly.escrow_events import (
+from db.suiftly.escrow.books import CheckedAccount, Inbox
+from db.suiftly.escrow.contract import EscrowChain
+from db.suiftly.escrow.events import HINT as EVENT_SEARCH_HINT
+from db.suiftly.escrow.events import OUTCOMES as EVENT_OUTCOMES
+from db.suiftly.escrow.events import (
     BookedRow,
     EventId,
     EventSearch,
@@ -56,14 +56,12 @@ from db.suiftly.escrow_events import (
     InboxEventDetail,
     parse_event_search,
 )
-from db.suiftly.explain import Explanation, explain, mask_ip
-from db.suiftly.export import Export, Exported
-from db.suiftly.export import Progress as ExportProgress
-from db.suiftly.export_file import Format as ExportFormat
+from db.suiftly.escrow.payment_check import PaymentCheck, Verdict
 from db.suiftly.gateways import GatewayState, GatewayVault, fleet_words
 from db.suiftly.health import Check, State
 from db.suiftly.jobs import JOBS, rebaselined
-from db.suiftly.key_format import (
+from db.suiftly.keys.api_secret import ApiSecret
+from db.suiftly.keys.format import (
     DecodedKey,
     begins_like_key,
     format_fingerprint,
@@ -72,12 +70,25 @@ from db.suiftly.key_format import (
     parse_fingerprint,
     parse_secret,
 )
-from db.suiftly.key_format import Service as KeyService
-from db.suiftly.key_metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
-from db.suiftly.keys import RECENT_MINUTES, ApiKey, KeySearch, KeyTraffic, key_metadata_words
-from db.suiftly.keys import parse_search as parse_key_search
-from db.suiftly.ledger import EscrowEntry, LedgerEntry, Standing
-from db.suiftly.log_windows import History
+from db.suiftly.keys.format import Service as KeyService
+from db.suiftly.keys.keys import RECENT_MINUTES, ApiKey, KeySearch, KeyTraffic, key_metadata_words
+from db.suiftly.keys.keys import parse_search as parse_key_search
+from db.suiftly.keys.metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
+from db.suiftly.keys.proof import Proof, ProofState, ProofStep
+from db.suiftly.log.breakdown import Group, GroupBy, Groups, Histogram
+from db.suiftly.log.codes import TrafficClass, event_name, server_label, service_name, traffic_class
+from db.suiftly.log.explain import Explanation, explain, mask_ip
+from db.suiftly.log.export import Export, Exported
+from db.suiftly.log.export import Progress as ExportProgress
+from db.suiftly.log.export_file import Format as ExportFormat
+from db.suiftly.log.filter import FilterError, RequestFilter
+from db.suiftly.log.filter import from_options as filter_from_options
+from db.suiftly.log.filter import parse as parse_request_filter
+from db.suiftly.log.record import COLUMNS as RECORD_COLUMNS
+from db.suiftly.log.record import as_record
+from db.suiftly.log.requests import Batch, Cursor
+from db.suiftly.log.row import RequestRow
+from db.suiftly.log.windows import History
 from db.suiftly.money import exact_dollars, in_dollars, parse_cents
 from db.suiftly.operations.adjust_to_chain import AdjustToChain
 from db.suiftly.operations.adopt_prices import AdoptPrices
@@ -99,17 +110,8 @@ from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_conflict import AcceptChain, KeepBooks
 from db.suiftly.operations.undo_revocation import UndoRevocation
-from db.suiftly.payment_check import PaymentCheck, Verdict
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
-from db.suiftly.proof import Proof, ProofState, ProofStep
 from db.suiftly.reconcile import CheckedHour, Difference, Watermark
-from db.suiftly.request_filter import FilterError, RequestFilter
-from db.suiftly.request_filter import from_options as filter_from_options
-from db.suiftly.request_filter import parse as parse_request_filter
-from db.suiftly.request_record import COLUMNS as RECORD_COLUMNS
-from db.suiftly.request_record import as_record
-from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import Batch, Cursor
 from db.suiftly.simulation import Progress as SimulationProgress
 from db.suiftly.simulation import simulate
 from db.suiftly.simulation.business import invent_business
@@ -118,15 +120,13 @@ from db.suiftly.simulation.chain import simulated_chain
 from db.suiftly.simulation.gateways import LABELS as SIMULATED_GATEWAYS
 from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.source import VAULT_JOBS, Source
-from db.suiftly.spending import Spending
-from db.suiftly.spending_watch import SpendingWatch, Watched
 from db.suiftly.traffic import Overview, TopCustomer
-from db.suiftly.usage import Usage
-from db.suiftly.usage_sums import Latencies, Measures
-from db.suiftly.usage_top import Top, TopBy, TopRow
-from db.suiftly.usage_window import DIMENSIONS as USAGE_DIMENSIONS
-from db.suiftly.usage_window import SPANS as USAGE_SPANS
-from db.suiftly.usage_window import UsageQuestion, parse_usage_question, usage_between
+from db.suiftly.usage.charts import Usage
+from db.suiftly.usage.sums import Latencies, Measures
+from db.suiftly.usage.top import Top, TopBy, TopRow
+from db.suiftly.usage.window import DIMENSIONS as USAGE_DIMENSIONS
+from db.suiftly.usage.window import SPANS as USAGE_SPANS
+from db.suiftly.usage.window import UsageQuestion, parse_usage_question, usage_between
 from db.suiftly.vault.diff import Change as VaultChange
 from db.suiftly.vault.diff import VaultDiff
 from db.suiftly.vault.errors import VaultError

@@ -1,4 +1,4 @@
-"""A reader of sealed keys as another program would have it: from the layout told in db/suiftly/at_rest.py alone."""
+"""A reader of sealed keys as another program would have it: from the layout in db/suiftly/keys/at_rest.py alone."""
 
 import base64
 

@@ -3,8 +3,8 @@
 import re
 
 from db.audit import AuditSearch
-from db.suiftly.key_format import MAX_CUSTOMER_ID, parse_fingerprint
-from db.suiftly.key_metadata import KeyFormatError
+from db.suiftly.keys.format import MAX_CUSTOMER_ID, parse_fingerprint
+from db.suiftly.keys.metadata import KeyFormatError
 
 _OUTCOMES = ("done", "partial", "refused", "stale", "failed", "cancelled", "abandoned")
 HINT = "action:revoke-keys who:ann outcome:refused key:0x… customer:7 job:clean-up !action:run-job"

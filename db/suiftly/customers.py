@@ -13,9 +13,9 @@ from db.audit import AuditRow, about
 from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
-from db.suiftly.filter_words import shown
-from db.suiftly.key_format import KeyFormatError, parse_fingerprint
-from db.suiftly.keys import ApiKey, KeySearch, read_page
+from db.suiftly.keys.format import KeyFormatError, parse_fingerprint
+from db.suiftly.keys.keys import ApiKey, KeySearch, read_page
+from db.suiftly.log.filter_words import shown
 from db.suiftly.touched import TOUCHED_BY
 
 STATUSES = ("active", "suspended", "closed")

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from db.database import Connection, Database
 from db.moments import span
-from db.suiftly.codes import server_label
+from db.suiftly.log.codes import server_label
 
 
 class GatewayState(StrEnum):

@@ -13,8 +13,8 @@ from db.migrate import schema_state
 from db.replica import replica_state
 from db.suiftly.attention import Attention
 from db.suiftly.control import CAN_WRITE
-from db.suiftly.escrow import EscrowChain
-from db.suiftly.escrow_books import EscrowBooks
+from db.suiftly.escrow.books import EscrowBooks
+from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.gateways import Gateways, fleet_words
 from db.suiftly.metering import cursor_states
 from db.suiftly.reconcile import Reconciliation

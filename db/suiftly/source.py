@@ -17,40 +17,40 @@ from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
 from db.rights import Rights, rights
 from db.server.reader import Server
-from db.suiftly.api_secret import ApiSecret
 from db.suiftly.attention import Attention
 from db.suiftly.attention.disk_watch import DiskWatch
-from db.suiftly.billing import Bill, Billing
-from db.suiftly.breakdown import Breakdown
+from db.suiftly.billing.bills import Bill, Billing
+from db.suiftly.billing.ledger import Ledger
+from db.suiftly.billing.spending import SpendingLimits
+from db.suiftly.billing.spending_watch import SpendingWatch
 from db.suiftly.control import Control, SystemControl
 from db.suiftly.customers import Customers
 from db.suiftly.customers import parse_search as parse_customer_search
-from db.suiftly.escrow import EscrowChain
-from db.suiftly.escrow_books import EscrowBooks
-from db.suiftly.escrow_events import EscrowEvents
-from db.suiftly.export import Export, Exported, export
-from db.suiftly.export import Progress as ExportProgress
+from db.suiftly.escrow.books import EscrowBooks
+from db.suiftly.escrow.contract import EscrowChain
+from db.suiftly.escrow.events import EscrowEvents
+from db.suiftly.escrow.payment_check import PaymentCheck, check_payment
 from db.suiftly.gateways import Gateways
 from db.suiftly.health import Check, State, chain_check, health
-from db.suiftly.issuer import Issuer
 from db.suiftly.jobs import JOBS, priced
 from db.suiftly.jobs.clean_up import CleanUp
 from db.suiftly.jobs.generate_vault import GenerateVault
 from db.suiftly.jobs.sync_chain import SyncChain
-from db.suiftly.key_format import DecodedKey, decode
-from db.suiftly.keys import Keys
-from db.suiftly.ledger import Ledger
+from db.suiftly.keys.api_secret import ApiSecret
+from db.suiftly.keys.format import DecodedKey, decode
+from db.suiftly.keys.issuer import Issuer
+from db.suiftly.keys.keys import Keys
+from db.suiftly.keys.proofs import Proofs
+from db.suiftly.log.breakdown import Breakdown
+from db.suiftly.log.export import Export, Exported, export
+from db.suiftly.log.export import Progress as ExportProgress
+from db.suiftly.log.requests import Requests
 from db.suiftly.operations.asks_chain import AsksChain
-from db.suiftly.payment_check import PaymentCheck, check_payment
 from db.suiftly.pricing import PriceBook, load_prices
-from db.suiftly.proofs import Proofs
 from db.suiftly.reconcile import Reconciliation
-from db.suiftly.requests import Requests
-from db.suiftly.spending import SpendingLimits
-from db.suiftly.spending_watch import SpendingWatch
 from db.suiftly.traffic import Traffic
-from db.suiftly.usage import Charts
-from db.suiftly.usage_top import Ranking
+from db.suiftly.usage.charts import Charts
+from db.suiftly.usage.top import Ranking
 from db.suiftly.vault.errors import VaultWarning, Warned
 from db.suiftly.vault.place import VaultPlace
 from db.suiftly.vault.publish import Publication

@@ -8,9 +8,9 @@ from psycopg.rows import class_row
 
 from db.database import Connection, Database
 from db.suiftly.attention import Attention, attention, still_served
-from db.suiftly.codes import traffic_class
-from db.suiftly.latency import SLOTS, SUMS, percentile
-from db.suiftly.rollups import RolledUp, not_rolled_up, rolled_up
+from db.suiftly.log.codes import traffic_class
+from db.suiftly.usage.latency import SLOTS, SUMS, percentile
+from db.suiftly.usage.rollups import RolledUp, not_rolled_up, rolled_up
 
 WINDOW = timedelta(hours=1)
 BUCKET = timedelta(minutes=1)

@@ -15,8 +15,8 @@ from statistics import median
 import psycopg
 
 from db.database import Database
-from db.suiftly.request_filter import RequestFilter
-from db.suiftly.requests import Requests
+from db.suiftly.log.filter import RequestFilter
+from db.suiftly.log.requests import Requests
 from tests.bench.log_rows import fill, prepare
 from tests.bench.measure import Report, Timing, execute, fresh_server, migrated, place, run, timed
 

@@ -13,13 +13,13 @@ from psycopg import AsyncConnection
 
 from db.capture import SINCE, rows_since
 from db.database import Database
-from db.suiftly import breakdown as breakdown_module
-from db.suiftly.breakdown import Breakdown, GroupBy
-from db.suiftly.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
-from db.suiftly.log_windows import COLUMNS, WINDOW
-from db.suiftly.request_filter import RequestFilter
-from db.suiftly.requests import Requests
+from db.suiftly.log import breakdown as breakdown_module
+from db.suiftly.log.breakdown import Breakdown, GroupBy
+from db.suiftly.log.codes import TRAFFIC_CLASS_SQL
+from db.suiftly.log.filter import RequestFilter
+from db.suiftly.log.requests import Requests
+from db.suiftly.log.windows import COLUMNS, WINDOW
 from db.suiftly.traffic import Traffic
 from tests.bench.log_rows import fifty_hours, fill
 from tests.bench.measure import Report, explain, fresh_server, migrated, place, query, run, timed

@@ -8,12 +8,12 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 from db.database import Database
-from db.suiftly.latency import SLOTS
-from db.suiftly.request_filter import RequestFilter
-from db.suiftly.usage import Charts
-from db.suiftly.usage_plan import plan_for, what_is_kept
-from db.suiftly.usage_top import Ranking, TopBy
-from db.suiftly.usage_window import SPANS, UsageQuestion
+from db.suiftly.log.filter import RequestFilter
+from db.suiftly.usage.charts import Charts
+from db.suiftly.usage.latency import SLOTS
+from db.suiftly.usage.plan import plan_for, what_is_kept
+from db.suiftly.usage.top import Ranking, TopBy
+from db.suiftly.usage.window import SPANS, UsageQuestion
 from tests.bench.measure import Report, execute, explain, fresh_server, migrated, place, query, run, timed
 
 _COLUMNS = 110

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
-from db.suiftly.key_metadata import KeyMetadata
+from db.suiftly.keys.format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.keys.metadata import KeyMetadata
 from tests.console.screens import query
 from tests.databases import copied, name_of
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet

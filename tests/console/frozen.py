@@ -47,19 +47,19 @@ from db.source import (
     UsageQuestion,
     VaultVersion,
 )
-from db.suiftly.breakdown import Breakdown
+from db.suiftly.billing.spending import SpendingLimits
+from db.suiftly.billing.spending_watch import SpendingWatch
 from db.suiftly.control import Control
 from db.suiftly.customers import Customers, UsageDay
-from db.suiftly.keys import Keys
-from db.suiftly.proof import Publication, ServerTraffic, judge
-from db.suiftly.proofs import Proofs
-from db.suiftly.requests import Requests
-from db.suiftly.spending import SpendingLimits
-from db.suiftly.spending_watch import SpendingWatch
+from db.suiftly.keys.keys import Keys
+from db.suiftly.keys.proof import Publication, ServerTraffic, judge
+from db.suiftly.keys.proofs import Proofs
+from db.suiftly.log.breakdown import Breakdown
+from db.suiftly.log.requests import Requests
 from db.suiftly.traffic import Traffic
-from db.suiftly.usage import Charts
-from db.suiftly.usage_top import Ranking
-from db.suiftly.usage_window import window_of
+from db.suiftly.usage.charts import Charts
+from db.suiftly.usage.top import Ranking
+from db.suiftly.usage.window import window_of
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, 535000, tzinfo=UTC)
 LIVE_KEY, BUSY_KEY, OLD_KEY = 0x0100607B, 0x9F00AA12, 0x7B3D10C4

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from console import api_secret
 from console.settings import Profile, Settings, UsageError
-from db.suiftly.key_format import decode, fingerprint
+from db.suiftly.keys.format import decode, fingerprint
 from tests.console.command import opsdeck, terminal
 from tests.db.seed import CUSTOMER, add_customer, add_request, add_service
 

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from db.suiftly.key_format import Service, encode, fingerprint, sha256_hex
-from db.suiftly.key_metadata import KeyMetadata
+from db.suiftly.keys.format import Service, encode, fingerprint, sha256_hex
+from db.suiftly.keys.metadata import KeyMetadata
 from tests.console.command import Result, all_of, assert_utc, opsdeck
 from tests.databases import copied
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, wallet

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from console.parts.key_making import parse_new_key, parse_overlap
 from console.places import Place
 from db.source import KeyMetadata, KeyService
-from db.suiftly.key_format import decode, fingerprint, looks_like_key
+from db.suiftly.keys.format import decode, fingerprint, looks_like_key
 from db.suiftly.simulation import demo_secret
 from tests.console.conftest import CUSTOMER, SUSPENDED
 from tests.console.screens import Operator, audit_rows, console, live_keys, query

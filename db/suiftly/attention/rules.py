@@ -7,8 +7,8 @@ from typing import LiteralString
 
 from db.database import Connection
 from db.suiftly.attention.line import Attention
-from db.suiftly.codes import server_label
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
+from db.suiftly.log.codes import server_label
 from db.suiftly.money import in_dollars
 
 RECENT = timedelta(minutes=5)

@@ -7,8 +7,8 @@ from typing import ClassVar, LiteralString
 from db.database import Connection
 from db.errors import Refused
 from db.jobs.job import Run
-from db.suiftly.bill_lines import bill_in_words
-from db.suiftly.billing_rules import midnight, month_of
+from db.suiftly.billing.lines import bill_in_words
+from db.suiftly.billing.rules import midnight, month_of
 from db.suiftly.jobs.customer_billing import Closing, CustomerBilling
 from db.suiftly.jobs.priced_job import PricedJob
 from db.suiftly.pricing import UNITS_PER_CENT

@@ -10,9 +10,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from db.database import Connection
-from db.suiftly.billing_rules import Draft, OpenItem, ServiceSpan, draft, midnight, month_of, monthly_fees, next_month
+from db.suiftly.billing.rules import Draft, OpenItem, ServiceSpan, draft, midnight, month_of, monthly_fees, next_month
+from db.suiftly.billing.spending import SPENT, UNPAID
 from db.suiftly.pricing import PriceBook, units, usd
-from db.suiftly.spending import SPENT, UNPAID
 
 _ACCOUNT: LiteralString = (
     "SELECT c.status, c.max_monthly_usd_cents - " + SPENT + " - " + UNPAID + """ AS room_cents,

@@ -12,7 +12,7 @@ from db.changes import notify
 from db.database import Connection
 from db.jobs.job import Job, Run
 from db.moments import rfc3339
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW
 
 _BATCH = 100

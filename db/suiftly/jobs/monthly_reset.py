@@ -5,8 +5,8 @@ from typing import ClassVar, LiteralString
 
 from db.database import Connection
 from db.jobs.job import Run
+from db.suiftly.billing.spending import FEE_AT_STAKE
 from db.suiftly.jobs.priced_job import PricedJob
-from db.suiftly.spending import FEE_AT_STAKE
 
 # The calendar month begins for all at once; rolling periods begin on any day.
 _MARK: LiteralString = """

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, LiteralString
 
 from db.database import Connection
 from db.jobs.job import Run
-from db.suiftly.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.jobs.log_consumer import MOVE_CURSOR, Counted, LogConsumer, counted_rows, new_rows
-from db.suiftly.latency import SLOTS, SUMS
+from db.suiftly.log.codes import TRAFFIC_CLASS_SQL
+from db.suiftly.usage.latency import SLOTS, SUMS
 
 _COLUMNS: LiteralString = """
     timestamp, customer_id, network, service_type, server_id, traffic_type, status_code, bytes_sent, time_total, repeat

@@ -14,9 +14,9 @@ from db.chain.reader import ChainReader
 from db.chain.values import ChainValueError, Digest
 from db.database import Connection
 from db.jobs.job import Job, Run
-from db.suiftly.escrow import EscrowChain, read_event
-from db.suiftly.escrow_inbox import Arrival, take_again, take_in
-from db.suiftly.initial_deposit import with_initial_deposits
+from db.suiftly.escrow.contract import EscrowChain, read_event
+from db.suiftly.escrow.inbox import Arrival, take_again, take_in
+from db.suiftly.escrow.initial_deposit import with_initial_deposits
 
 STREAM = "escrow"
 _LOCK_S = 60  # metering holds the rows of a customer while it counts a backlog

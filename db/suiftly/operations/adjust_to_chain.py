@@ -9,8 +9,8 @@ from db.chain.units import Cents, Usdc
 from db.database import Connection, Database
 from db.errors import DatabaseError, Refused, Stale
 from db.operations import Change, Preview
-from db.suiftly.escrow import EscrowChain
-from db.suiftly.escrow_books import AccountBooks, CheckedAccount, EscrowBooks, read_books
+from db.suiftly.escrow.books import AccountBooks, CheckedAccount, EscrowBooks, read_books
+from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.operations.asks_chain import AsksChain
 from db.suiftly.operations.of_customer import OfCustomer
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from db.database import Database
 from db.operations import Operation
-from db.suiftly.escrow import EscrowChain
+from db.suiftly.escrow.contract import EscrowChain
 
 
 class AsksChain(Operation):

@@ -9,8 +9,8 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused
 from db.operations import Change, Preview
-from db.suiftly.escrow_decision import Decision, OpenEvent
-from db.suiftly.escrow_posting import Plan, carry_out, plan
+from db.suiftly.escrow.decision import Decision, OpenEvent
+from db.suiftly.escrow.posting import Plan, carry_out, plan
 from db.suiftly.money import exact_dollars, in_dollars
 from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
 

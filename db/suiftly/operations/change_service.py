@@ -11,12 +11,12 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Preview
-from db.suiftly.key_format import Service
+from db.suiftly.billing.spending import FEE_AT_STAKE
+from db.suiftly.keys.format import Service
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
 from db.suiftly.operations.of_customer import OfCustomer
 from db.suiftly.pricing import PriceBook, Tier
-from db.suiftly.spending import FEE_AT_STAKE
 
 TIERS = ("starter", "pro", "enterprise")
 """As the database knows them; which of them can be had is for the price book to say."""

@@ -9,10 +9,10 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Preview
-from db.suiftly.issuer import Issuer
-from db.suiftly.key_format import Service
-from db.suiftly.key_metadata import KeyMetadata
-from db.suiftly.keys import key_metadata_words
+from db.suiftly.keys.format import Service
+from db.suiftly.keys.issuer import Issuer
+from db.suiftly.keys.keys import key_metadata_words
+from db.suiftly.keys.metadata import KeyMetadata
 from db.suiftly.operations.of_customer import OfCustomer
 
 _LOCK: LiteralString = "SELECT FROM customers WHERE customer_id = %(customer_id)s FOR NO KEY UPDATE"

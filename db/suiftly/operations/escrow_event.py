@@ -14,9 +14,9 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Operation, Preview
-from db.suiftly.escrow import Kind, amount_of
-from db.suiftly.escrow_decision import OpenEvent
-from db.suiftly.escrow_events import EventId
+from db.suiftly.escrow.contract import Kind, amount_of
+from db.suiftly.escrow.decision import OpenEvent
+from db.suiftly.escrow.events import EventId
 
 CACHED: Final = "The cached balance stays as it is; `opsdeck chain reconcile` tells what it would have to be."
 

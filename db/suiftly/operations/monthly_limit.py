@@ -9,10 +9,10 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Preview
+from db.suiftly.billing.spending import SPENT, UNPAID
 from db.suiftly.money import in_dollars, parse_cents
 from db.suiftly.operations.of_customer import OfCustomer
 from db.suiftly.pricing import PriceBook
-from db.suiftly.spending import SPENT, UNPAID
 
 _SELECT: LiteralString = (
     "SELECT c.status, c.max_monthly_usd_cents AS limit_cents, "

@@ -7,11 +7,11 @@ from db.chain.units import Cents
 from db.chain.values import ChainValueError, Digest
 from db.database import Connection, Database
 from db.errors import DatabaseError, Refused, Stale
-from db.suiftly.escrow import EscrowChain
+from db.suiftly.escrow.contract import EscrowChain
+from db.suiftly.escrow.payment_check import PaymentCheck, Verdict, check_payment
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.asks_chain import AsksChain
 from db.suiftly.operations.move_bill import Bill, MoveBill
-from db.suiftly.payment_check import PaymentCheck, Verdict, check_payment
 
 
 @dataclass(frozen=True, slots=True)

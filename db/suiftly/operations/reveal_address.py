@@ -9,8 +9,8 @@ from db.audit import Actor
 from db.database import Connection
 from db.moments import rfc3339
 from db.operations import Change, Operation, Preview
-from db.suiftly.codes import server_label
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.codes import server_label
+from db.suiftly.log.row import RequestRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from db.database import Connection
 from db.errors import Refused, Stale
 from db.moments import rfc3339
 from db.operations import Change, Operation, Preview
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
 
 UNDO_WINDOW = timedelta(minutes=15)
 """For how long a revocation can be undone, if no gateway has applied it."""

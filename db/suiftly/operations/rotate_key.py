@@ -11,9 +11,9 @@ from db.database import Connection
 from db.errors import Refused, Stale
 from db.moments import rfc3339, span
 from db.operations import Change, Operation, Preview
-from db.suiftly.issuer import Issued, Issuer
-from db.suiftly.key_format import Service, format_fingerprint
-from db.suiftly.key_metadata import KeyFormatError, KeyMetadata
+from db.suiftly.keys.format import Service, format_fingerprint
+from db.suiftly.keys.issuer import Issued, Issuer
+from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
 
 LONGEST_OVERLAP = timedelta(days=90)
 

@@ -10,9 +10,9 @@ from db.chain.values import Digest
 from db.database import Connection
 from db.errors import Refused
 from db.operations import Change, Preview
-from db.suiftly.escrow import ASSET
-from db.suiftly.escrow_decision import LEDGER_TYPES, EscrowRow, LedgerRow, OpenEvent
-from db.suiftly.escrow_posting import LOCK_CUSTOMERS, OnBooks, add_escrow, add_ledger, on_books
+from db.suiftly.escrow.contract import ASSET
+from db.suiftly.escrow.decision import LEDGER_TYPES, EscrowRow, LedgerRow, OpenEvent
+from db.suiftly.escrow.posting import LOCK_CUSTOMERS, OnBooks, add_escrow, add_ledger, on_books
 from db.suiftly.money import exact_dollars, in_dollars
 from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
 

@@ -11,7 +11,7 @@ from db.database import Connection
 from db.errors import Refused, Stale
 from db.moments import rfc3339, span
 from db.operations import Change, Operation, Preview
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW
 
 _MOST_AT_ONCE = 500

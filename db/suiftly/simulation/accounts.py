@@ -17,7 +17,7 @@ from uuid import UUID
 
 from db.chain.base58 import encode as base58
 from db.errors import Refused
-from db.suiftly.billing_rules import Fee, OpenItem, draft, month_of
+from db.suiftly.billing.rules import Fee, OpenItem, draft, month_of
 from db.suiftly.pricing import PriceBook, UsagePrice
 from db.suiftly.simulation.usage import Usage
 

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from db.errors import Refused
-from db.suiftly.key_metadata import KeyMetadata
+from db.suiftly.keys.metadata import KeyMetadata
 
 SERVICE_CODES: Final = {"seal": 1, "grpc": 2, "graphql": 3}
 SERVICE_SHARES: Final = {"seal": 0.55, "grpc": 0.35, "graphql": 0.10}

@@ -26,7 +26,7 @@ from psycopg.rows import TupleRow, class_row
 
 from db.chain.simulated.ledger import Ledger, SimulatedObject
 from db.chain.values import Address, Digest, MoveType, ObjectId
-from db.suiftly.escrow_books import MIRRORED
+from db.suiftly.escrow.books import MIRRORED
 from db.suiftly.simulation.chain_oddities import with_oddities
 
 PACKAGE: Final = ObjectId(f"0x{hashlib.sha256(b'the escrow contract of the demo').hexdigest()}")

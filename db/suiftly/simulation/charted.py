@@ -7,8 +7,8 @@ from typing import Final, LiteralString
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from db.suiftly.latency import BOUNDS, SLOTS
 from db.suiftly.simulation.gateways import REGIONS, SERVERS_PER_REGION
+from db.suiftly.usage.latency import BOUNDS, SLOTS
 
 _MINUTES_BACK: Final = timedelta(days=2)  # for a chart of the last day and the day before it
 _MEDIAN_MS, _SPREAD = 43.0, 0.62  # log-normal, as the gateways answer

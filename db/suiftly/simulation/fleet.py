@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from db.errors import Refused
-from db.suiftly.codes import server_label
+from db.suiftly.log.codes import server_label
 from db.suiftly.simulation.access import Offer, Standing, TableAccess, VaultFeed, vault_feed
 from db.suiftly.simulation.cast import Cast, load_cast, simulation_seed
 from db.suiftly.simulation.gateways import (

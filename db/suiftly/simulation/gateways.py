@@ -14,8 +14,8 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from db.suiftly.codes import server_label
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.codes import server_label
+from db.suiftly.log.row import RequestRow
 from db.suiftly.simulation import traffic
 from db.suiftly.simulation.access import NOT_IN_MAP, Access, Offer, Standing
 from db.suiftly.simulation.cast import Cast, Sender

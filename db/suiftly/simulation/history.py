@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from db.suiftly.billing_rules import Fee, ServiceSpan, month_of, monthly_fees
+from db.suiftly.billing.rules import Fee, ServiceSpan, month_of, monthly_fees
 from db.suiftly.pricing import PriceBook, load_prices, usd
 from db.suiftly.simulation.accounts import (
     SUI,

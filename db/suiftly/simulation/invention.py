@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from db.suiftly import key_format
-from db.suiftly.key_format import Service
-from db.suiftly.key_metadata import KeyMetadata
+from db.suiftly.keys import format as key_format
+from db.suiftly.keys.format import Service
+from db.suiftly.keys.metadata import KeyMetadata
 from db.suiftly.simulation.cast import busy_order
 
 _MAX_ID: Final = key_format.MAX_CUSTOMER_ID

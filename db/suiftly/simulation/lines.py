@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final, NamedTuple
 
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.row import RequestRow
 
 # The order of RequestRow, which is the table's own; `xid` fills itself.
 COPY_ROWS: Final = """

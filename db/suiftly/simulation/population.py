@@ -10,8 +10,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from db.errors import Refused
-from db.suiftly import at_rest, key_format
-from db.suiftly.key_format import Service
+from db.suiftly.keys import at_rest
+from db.suiftly.keys import format as key_format
+from db.suiftly.keys.format import Service
 from db.suiftly.pricing import load_prices
 from db.suiftly.simulation.copying import copy_rows
 from db.suiftly.simulation.invention import Invented, InventedKey, invent_customers, invent_keys

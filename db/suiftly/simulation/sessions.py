@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from db.chain.base58 import encode as base58
-from db.suiftly.key_format import Service
+from db.suiftly.keys.format import Service
 from db.suiftly.simulation.copying import copy_rows
 from db.suiftly.simulation.invention import Invented
 

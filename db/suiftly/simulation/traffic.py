@@ -1,6 +1,6 @@
 """Single requests as a gateway logs them: status, event, traffic class, phases and termination state agree.
 
-The codes are those of db/suiftly/codes.py and termination.py. Where the sources of the format are
+The codes are those of db/suiftly/log/codes.py and termination.py. Where the sources of the format are
 silent a choice was made: event 14 is a 408 with cR and traffic type 0 (the request never was complete), event 15 has no
 HTTP answer at all (status -1), a customer over its limit gets event 21 with traffic type 3, an address over its limit
 event 21 with traffic type 5, and burst traffic that waited 5 s in the queue gets event 63 with traffic type 4.
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.row import RequestRow
 from db.suiftly.simulation.cast import Sender
 
 # Rows are made ahead of time; the batch that carries them sets the time.

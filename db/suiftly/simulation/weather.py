@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.row import RequestRow
 from db.suiftly.simulation import traffic
 from db.suiftly.simulation.cast import Cast
 from db.suiftly.simulation.gateways import Gateway, Load

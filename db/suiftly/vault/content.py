@@ -11,7 +11,7 @@ from typing import Any, LiteralString, TypeAlias
 
 from db.database import Database
 from db.moments import rfc3339
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.pricing import PriceBook
 from db.suiftly.vault.errors import Damaged, RevokedInside
 from db.suiftly.vault.file_format import canonical

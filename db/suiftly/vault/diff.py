@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from db.suiftly.key_format import format_fingerprint
+from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.vault.content import Customers
 
 

@@ -9,10 +9,10 @@ from db.audit import Actor
 from db.database import Database
 from db.jobs.runner import run_job
 from db.operations import Operation, Receipt, perform
-from db.suiftly.api_secret import ApiSecret
-from db.suiftly.issuer import Issuer
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
-from db.suiftly.key_format import KeyMetadata, Service, fingerprint
+from db.suiftly.keys.api_secret import ApiSecret
+from db.suiftly.keys.format import KeyMetadata, Service, fingerprint
+from db.suiftly.keys.issuer import Issuer
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.rotate_key import RotateKey
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_service

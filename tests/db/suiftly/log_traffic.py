@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from psycopg import AsyncConnection
 
-from db.suiftly.request_filter import RequestFilter
-from db.suiftly.request_row import RequestRow
-from db.suiftly.requests import Cursor, Requests
+from db.suiftly.log.filter import RequestFilter
+from db.suiftly.log.requests import Cursor, Requests
+from db.suiftly.log.row import RequestRow
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER
 
 ALL = RequestFilter()

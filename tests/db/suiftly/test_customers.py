@@ -13,9 +13,9 @@ import pytest
 from db.chain.values import Digest
 from db.database import Database
 from db.suiftly.customers import MAX_ID, STATUSES, Customer, Customers, CustomerSearch, parse_search
-from db.suiftly.key_format import fingerprint
-from db.suiftly.keys import Keys
-from db.suiftly.keys import parse_search as parse_key_search
+from db.suiftly.keys.format import fingerprint
+from db.suiftly.keys.keys import Keys
+from db.suiftly.keys.keys import parse_search as parse_key_search
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"

@@ -19,8 +19,8 @@ from db.migrate import ADVISORY_CLASS, migrate, schema_state
 from db.source import JOBS, Source
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.log_consumer import take_step
+from db.suiftly.log.requests import Requests
 from db.suiftly.operations.revoke_keys import RevokeKeys
-from db.suiftly.requests import Requests
 from tests.db.pooler import left_behind, pooler, through
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, add_request
 from tests.db.suiftly.jobs.publishing import press

@@ -20,8 +20,8 @@ from db.replica import replica_state
 from db.source import Source
 from db.suiftly.health import Check, State, health
 from db.suiftly.jobs.clean_up import CleanUp
+from db.suiftly.log.requests import Requests
 from db.suiftly.operations.revoke_keys import RevokeKeys
-from db.suiftly.requests import Requests
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 from tests.db.standby import Standby, standby_of
 from tests.db.suiftly.log_traffic import ALL, Writers, in_table, numbers, read_in_every_way

@@ -8,7 +8,7 @@ import pytest
 from db.database import Database
 from db.jobs.history import JobRun
 from db.jobs.runner import run_job
-from db.suiftly.billing_rules import midnight
+from db.suiftly.billing.rules import midnight
 from db.suiftly.jobs.monthly_reset import MonthlyReset
 from db.suiftly.pricing import PriceBook, load_prices
 from tests.db.suiftly.books import ANN, add_account, add_service, calculate, counted_until, execute, on, rows

@@ -24,8 +24,8 @@ from db.suiftly.health import State, health
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.maintain_partitions import MaintainPartitions
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
-from db.suiftly.request_filter import RequestFilter
-from db.suiftly.requests import Requests
+from db.suiftly.log.filter import RequestFilter
+from db.suiftly.log.requests import Requests
 from tests.db.seed import CUSTOMER, add_customer, add_request
 
 ANN = Actor("ann", None)

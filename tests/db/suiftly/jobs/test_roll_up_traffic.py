@@ -11,9 +11,9 @@ from psycopg import AsyncConnection
 from db.audit import Actor
 from db.database import Database
 from db.jobs.runner import run_job
-from db.suiftly.codes import TrafficClass, traffic_class
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
-from db.suiftly.latency import BOUNDS, SLOTS
+from db.suiftly.log.codes import TrafficClass, traffic_class
+from db.suiftly.usage.latency import BOUNDS, SLOTS
 from tests.db.counting import count_all
 from tests.db.seed import CUSTOMER, add_customer, add_request
 

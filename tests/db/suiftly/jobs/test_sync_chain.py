@@ -23,9 +23,9 @@ from db.jobs.history import JobRun
 from db.jobs.job import Run
 from db.jobs.runner import run_job
 from db.source import Source
-from db.suiftly.escrow import EscrowChain
+from db.suiftly.billing.ledger import Ledger as LedgerOf
+from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.jobs.sync_chain import SyncChain
-from db.suiftly.ledger import Ledger as LedgerOf
 from tests.db.chain.world import ACCOUNT, OTHER_ACCOUNT, PACKAGE, SERVICE, USER, event, quick
 from tests.db.seed import add_customer
 from tests.db.suiftly.books import ANN, execute, rows

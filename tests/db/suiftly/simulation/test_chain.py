@@ -7,8 +7,8 @@ from db.chain.config import ChainConfig, Target
 from db.chain.reader import ChainReader
 from db.database import Database
 from db.jobs.runner import run_job
-from db.suiftly.escrow import EscrowChain
-from db.suiftly.escrow_books import EscrowBooks
+from db.suiftly.escrow.books import EscrowBooks
+from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.jobs.sync_chain import SyncChain
 from db.suiftly.simulation.chain import PACKAGE, simulated_chain
 from tests.db.seed import add_customer

@@ -9,9 +9,9 @@ from psycopg.rows import TupleRow
 
 from db.database import Database
 from db.errors import Refused
-from db.suiftly.latency import SLOTS
 from db.suiftly.simulation import History, backfill, log_begin, populate, write_history
 from db.suiftly.simulation.charted import write_rollups
+from db.suiftly.usage.latency import SLOTS
 from tests.db.suiftly.books import calculate
 
 NOW = datetime(2026, 6, 3, 9, 30, 20, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from psycopg.rows import TupleRow
 
 from db.errors import Refused
-from db.suiftly import key_format
-from db.suiftly.key_metadata import KeyMetadata
+from db.suiftly.keys import format as key_format
+from db.suiftly.keys.metadata import KeyMetadata
 from db.suiftly.simulation import demo_secret, populate
 from db.suiftly.simulation.invention import invent_customers, invent_keys
 from tests.key_reader import read_key

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from db.suiftly.request_row import RequestRow
+from db.suiftly.log.row import RequestRow
 from db.suiftly.simulation import traffic
 from db.suiftly.simulation.access import NOT_IN_MAP, REVOKED, SUSPENDED, Offer, Standing, TableAccess
 from db.suiftly.simulation.cast import Cast, Sender, client_addresses

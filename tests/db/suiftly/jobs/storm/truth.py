@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from db.suiftly.latency import SLOTS
+from db.suiftly.usage.latency import SLOTS
 
 CUSTOMERS = (1, 2, 3, 4_000_000_000, 4_294_967_295)
 UNKNOWN = 999_999

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected
 
-from db.suiftly.codes import traffic_class
-from db.suiftly.latency import BOUNDS
+from db.suiftly.log.codes import traffic_class
+from db.suiftly.usage.latency import BOUNDS
 from tests.db.suiftly.jobs.storm.tally import Tally
 from tests.db.suiftly.jobs.storm.truth import CUSTOMERS, TRUTH_COLUMNS, UNKNOWN
 

@@ -1,0 +1,1 @@
+"""Bills, the ledger, and what is spent of a limit."""

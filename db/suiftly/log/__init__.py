@@ -1,0 +1,1 @@
+"""The request log: reading it, filtering, counting, explaining a row, taking rows away."""

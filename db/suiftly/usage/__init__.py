@@ -1,0 +1,1 @@
+"""Usage over time, read from rollups."""
