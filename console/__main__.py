@@ -1,6 +1,7 @@
 """The `opsdeck` command: the one place where settings, database, source and console meet."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ async def _open_console(settings: Settings) -> int:
     require_terminal()
     from console.app import OpsDeck
 
+    _collect_seldom()
     database = open_database(settings)
     await database.open()
     try:
@@ -33,6 +35,13 @@ async def _open_console(settings: Settings) -> int:
             await source.close()
     finally:
         await database.close()
+
+
+def _collect_seldom() -> None:
+    """A key must not wait for the collector: a screen is some 100,000 objects, and the rows of a busy log make it look
+    through all of them again and again."""
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _check_schema(database: Database) -> None:

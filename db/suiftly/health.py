@@ -176,7 +176,11 @@ async def _reconciled(database: Database) -> Check:
         sentence = f"an hour of the log takes more than {RECONCILE_S:.0f} s; `opsdeck usage reconcile` checks it"
         return Check("reconcile", State.WARN, sentence)
     rest = "" if hour < oldest else "; `opsdeck usage reconcile` checks the rest"
-    return Check("reconcile", State.GOOD, f"usage of the last {checked} hours is what the log says{rest}")
+    return Check("reconcile", State.GOOD, f"usage of {_hours(checked)} is what the log says{rest}")
+
+
+def _hours(checked: int) -> str:
+    return "the last hour" if checked == 1 else f"the last {checked} hours"
 
 
 async def _partitions(connection: Connection) -> Check:
