@@ -62,10 +62,10 @@ _PARTITIONS_AHEAD = """
       AND relname >= 'haproxy_raw_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
     HAVING NOT console.log_is_hypertable() AND count(*) < %(hours)s
 """
-# Rows come late for many reasons, but none comes from the future.
+# Rows come late for many reasons, but none comes from the future. The bound keeps it to two partitions.
 _CLOCKS = """
     SELECT server_id, extract(epoch FROM max(timestamp) - now())::int FROM haproxy_raw_logs
-    WHERE timestamp > now() + interval '5 s' AND timestamp < now() + interval '1 day'
+    WHERE timestamp > now() + interval '5 s' AND timestamp < now() + interval '1 hour'
     GROUP BY 1 ORDER BY 2 DESC LIMIT 5
 """
 _MAINTENANCE = "SELECT updated_at FROM system_control WHERE id = 1 AND maintenance_mode"
