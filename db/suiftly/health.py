@@ -12,6 +12,7 @@ from db.errors import ReplicaUnavailable, TimedOut
 from db.migrate import schema_state
 from db.replica import replica_state
 from db.suiftly.attention import Attention
+from db.suiftly.attention.rules import HOURS_AHEAD, PARTITIONS_AHEAD, PARTITIONS_LEAST
 from db.suiftly.control import CAN_WRITE
 from db.suiftly.escrow.books import EscrowBooks
 from db.suiftly.escrow.contract import EscrowChain
@@ -187,15 +188,10 @@ async def _partitions(connection: Connection) -> Check:
     row = await (await connection.execute("SELECT console.log_is_hypertable()")).fetchone()
     if row and row[0]:
         return Check("partitions", State.GOOD, "the hypertable makes its own chunks")
-    # Partition names carry their hour, as console.ensure_log_partitions() writes them.
-    row = await (
-        await connection.execute(
-            """SELECT count(*) FROM pg_class
-               WHERE relnamespace = 'public'::regnamespace AND relname ~ '^haproxy_raw_logs_\\d{10}$'
-                 AND relname >= 'haproxy_raw_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24')"""
-        )
-    ).fetchone()
+    row = await (await connection.execute(HOURS_AHEAD)).fetchone()
     hours = int(row[0]) if row else 0
-    if hours < 6:
+    if hours < PARTITIONS_LEAST:
         return Check("partitions", State.BAD, f"only {hours} hourly partition(s) ahead; rows will land in the DEFAULT")
-    return Check("partitions", State.GOOD if hours >= 24 else State.WARN, f"{hours} hourly partitions ahead")
+    return Check(
+        "partitions", State.GOOD if hours >= PARTITIONS_AHEAD else State.WARN, f"{hours} hourly partitions ahead"
+    )

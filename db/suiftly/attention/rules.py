@@ -14,7 +14,16 @@ from db.suiftly.money import in_dollars
 RECENT = timedelta(minutes=5)
 CHAIN_LATE = timedelta(minutes=10)
 PARTITIONS_AHEAD = 24
-"""Hours of the log made ahead of time; below, maintain-partitions is not run. Below 6 rows soon land in the DEFAULT."""
+"""Hours of the log made ahead of time; below, maintain-partitions is not run."""
+PARTITIONS_LEAST = 6
+"""Below, rows soon land in the DEFAULT."""
+# Partition names carry their hour, as console.ensure_log_partitions() writes them.
+HOURS_AHEAD: LiteralString = """
+    SELECT count(*) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname ~ '^haproxy_raw_logs_\\d{10}$'
+      AND relname >= 'haproxy_raw_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
+"""
+"""How many hours of the log are made from this one on; a hypertable makes its own."""
 BOUNDS = {"window": RECENT, "late": CHAIN_LATE, "hours": PARTITIONS_AHEAD}
 
 
@@ -55,13 +64,7 @@ _BILLS_FAILED = """
     SELECT count(*), sum(amount_usd_cents)::bigint, min(created_at)
     FROM billing_records WHERE status = 'failed' AND type = 'charge' HAVING count(*) > 0
 """
-# Partition names carry their hour, as console.ensure_log_partitions() writes them.
-_PARTITIONS_AHEAD = """
-    SELECT count(*) FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relname ~ '^haproxy_raw_logs_\\d{10}$'
-      AND relname >= 'haproxy_raw_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
-    HAVING NOT console.log_is_hypertable() AND count(*) < %(hours)s
-"""
+_FEW_HOURS_AHEAD = HOURS_AHEAD + " HAVING NOT console.log_is_hypertable() AND count(*) < %(hours)s"
 # Rows come late for many reasons, but none comes from the future. The bound keeps it to two partitions.
 _CLOCKS = """
     SELECT server_id, extract(epoch FROM max(timestamp) - now())::int FROM haproxy_raw_logs
@@ -129,7 +132,7 @@ def _bills_failed(bills: int, cents: int, since: datetime) -> Attention:
 
 def _partitions(hours: int) -> Attention:
     sentence = f"only {hours} hourly partition(s) of the log ahead; run `opsdeck jobs run maintain-partitions`"
-    return Attention("bad" if hours < 6 else "warn", sentence, "jobs:maintain-partitions")
+    return Attention("bad" if hours < PARTITIONS_LEAST else "warn", sentence, "jobs:maintain-partitions")
 
 
 def _clock(server: int, seconds: int) -> Attention:
@@ -147,7 +150,7 @@ RULES = (
     Rule(_STILL_SERVED + " LIMIT 5", _served),
     Rule(_SUSPENDED_SERVED, _not_active),
     Rule(_SHOULD_HAVE_ENDED, _not_ended),
-    Rule(_PARTITIONS_AHEAD, _partitions),
+    Rule(_FEW_HOURS_AHEAD, _partitions),
     Rule(_CLOCKS, _clock),
     Rule(_BILLS_FAILED, _bills_failed),
     Rule(_ON_NO_BOOKS, _on_no_books),
