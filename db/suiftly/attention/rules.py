@@ -61,7 +61,8 @@ _ON_NO_BOOKS = """
     FROM console.chain_event WHERE outcome IN ('unmatched', 'conflict') HAVING count(*) > 0
 """
 _BILLS_FAILED = """
-    SELECT count(*), sum(amount_usd_cents)::bigint, min(created_at)
+    SELECT count(*), sum(amount_usd_cents)::bigint, min(created_at),
+           to_char(min(billing_period_start) AT TIME ZONE 'UTC', 'YYYY-MM')
     FROM billing_records WHERE status = 'failed' AND type = 'charge' HAVING count(*) > 0
 """
 _FEW_HOURS_AHEAD = HOURS_AHEAD + " HAVING NOT console.log_is_hypertable() AND count(*) < %(hours)s"
@@ -125,9 +126,10 @@ def _late(outcome: str | None, message: str, minutes: int, read_at: datetime) ->
     return Attention("warn", _chain_words(outcome, message, minutes), "jobs:sync-chain", read_at)
 
 
-def _bills_failed(bills: int, cents: int, since: datetime) -> Attention:
+def _bills_failed(bills: int, cents: int, since: datetime, month: str) -> Attention:
+    """Opens the oldest of them: billing shows a month at a time."""
     sentence = f"{bills:,} bill(s) failed: {in_dollars(cents)} is not paid; retry, or put the payment on record"
-    return Attention("warn", sentence, "billing:failed", since)
+    return Attention("warn", sentence, f"billing:{month} failed", since)
 
 
 def _partitions(hours: int) -> Attention:

@@ -74,7 +74,7 @@ async def test_bills_clocks_and_partitions(dsn: str, database: Database) -> None
     add_request(dsn, server_id=0x13, timestamp=datetime.now(UTC) + timedelta(seconds=90))
     add_request(dsn, server_id=0x14, timestamp=datetime.now(UTC) + timedelta(seconds=2))
     found = {subject: (severity, sentence) for severity, subject, sentence in await look(database)}
-    assert found["billing:failed"][1].startswith("2 bill(s) failed: $3.00 is not paid")
+    assert found["billing:2026-06 failed"][1].startswith("2 bill(s) failed: $3.00 is not paid")
     assert found["requests:server:r1-s03"][1].endswith("s ahead of the database: its clock is off")
     assert "requests:server:r1-s04" not in found
     execute(dsn, "UPDATE billing_records SET status = 'pending'")
