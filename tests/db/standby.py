@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -37,7 +38,7 @@ class Standby:
         written = _one(self.primary, "SELECT pg_current_wal_flush_lsn()")
         deadline = monotonic() + 20
         while self.ask(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") is not True:
-            assert monotonic() < deadline, "the standby does not catch up"
+            assert monotonic() < deadline, f"the standby does not catch up: {(self.socket / 'log').read_text()[-2000:]}"
             await asyncio.sleep(0.02)
 
     def promote(self) -> None:
@@ -56,6 +57,21 @@ def _one(dsn: str, statement: str) -> object:
         row = connection.execute(statement.encode()).fetchone()
     assert row is not None
     return row[0]
+
+
+@contextmanager
+def _kept_wal(server_dsn: str, name: str) -> Generator[str]:
+    """A replication slot: each drop of a database is a checkpoint, which removes what a slow standby still needs."""
+    slot = re.sub(r"\W", "_", name).lower()
+    _one(server_dsn, f"SELECT pg_create_physical_replication_slot('{slot}', true)::text")
+    try:
+        yield slot
+    finally:
+        _one(
+            server_dsn,
+            f"SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = '{slot}'",
+        )
+        _one(server_dsn, f"SELECT pg_drop_replication_slot('{slot}')::text")
 
 
 @contextmanager
@@ -82,12 +98,14 @@ def standby_of(server_dsn: str) -> Generator[Standby]:
     try:
         if user is not None:
             os.chown(folder, user, -1)
-        run("pg_basebackup", "-h", host, "-U", "postgres", "-D", str(copy), "-R", "-X", "stream", "-c", "fast")
-        listening = f"-h '' -k {folder} -c max_wal_size=256MB"
-        run("pg_ctl", "-w", "-D", str(copy), "-l", str(folder / "log"), "-o", listening, "start")
-        try:
-            yield Standby(server_dsn, folder)
-        finally:
-            run("pg_ctl", "-w", "-D", str(copy), "-m", "immediate", "stop")
+        made_from = ("-h", host, "-U", "postgres", "-D", str(copy), "-R", "-X", "stream", "-c", "fast")
+        with _kept_wal(server_dsn, folder.name) as slot:
+            run("pg_basebackup", *made_from, "-S", slot)
+            listening = f"-h '' -k {folder} -c max_wal_size=256MB"
+            run("pg_ctl", "-w", "-D", str(copy), "-l", str(folder / "log"), "-o", listening, "start")
+            try:
+                yield Standby(server_dsn, folder)
+            finally:
+                run("pg_ctl", "-w", "-D", str(copy), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
