@@ -132,7 +132,7 @@ from db.suiftly.vault.diff import VaultDiff
 from db.suiftly.vault.errors import VaultError
 from db.suiftly.vault.file_format import VAULTS
 from db.suiftly.vault.place import VaultPlace
-from db.suiftly.vault.versions import Absence, Opened, VaultVersion
+from db.suiftly.vault.versions import Opened, VaultVersion
 
 __all__ = [
     "AUDIT_SEARCH_HINT",
@@ -155,7 +155,6 @@ __all__ = [
     "VAULTS",
     "VAULT_JOBS",
     "WRAPAROUND",
-    "Absence",
     "AcceptChain",
     "Actor",
     "AdjustToChain",

@@ -90,10 +90,15 @@ async def carry_out(
         return _report(options, receipt)
     if not options.json:
         _report(options, receipt)  # at once: what follows may take its time
-    followed = await then(receipt)
-    if options.json:
-        _report(options, receipt, followed.document)
-    (emit if followed.done and not options.json else narrate)(followed.sentence)
+    document: Mapping[str, Any] = {}
+    try:
+        followed = await then(receipt)
+        document = followed.document
+    finally:  # also when it is interrupted: the receipt may hold a key
+        if options.json:
+            _report(options, receipt, document)
+    data = followed.done and not options.json and receipt.issued is None  # a key is all that stdout has
+    (emit if data else narrate)(followed.sentence)
     return failures.DONE if followed.done else failures.FAILED
 
 

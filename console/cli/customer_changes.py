@@ -4,9 +4,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from console.cli import change
+from console.cli import change, publishing
 from console.cli.context import Context, Subparsers
-from console.cli.publishing import add_publish, check_place, publish
 from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from db.source import (
@@ -77,7 +76,7 @@ def _add(verbs: Subparsers, name: str, summary: str, made: Made, *, access: bool
     parser = change.add_verb(verbs, name, summary)
     parser.add_argument("customer", metavar="ID", type=who, help=WHO)
     if access:
-        add_publish(parser, "with it")
+        publishing.add_publish(parser, "with it")
     run: Callable[[Context, Namespace], Awaitable[int]] = partial(_run, made)
     parser.set_defaults(run=run, publish=False)
     return parser
@@ -100,7 +99,4 @@ async def _run(made: Made, context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
         operation = made(source, options, await the_one(source, options.customer))
-        if not options.publish:
-            return await change.carry_out(context, options, source, operation)
-        await check_place(source)
-        return await change.carry_out(context, options, source, operation, partial(publish, source))
+        return await publishing.carry_out(context, options, source, operation)

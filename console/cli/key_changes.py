@@ -2,26 +2,21 @@
 
 from argparse import ArgumentTypeError, Namespace
 from datetime import timedelta
-from functools import partial
 
-from console.cli import change
+from console.cli import change, publishing
 from console.cli.context import Context, Subparsers
-from console.cli.publishing import add_publish, check_place
 from console.cli.values import KEY, customer_id, fingerprint
 from console.moments import parse_age
 from console.settings import UsageError
-from db.errors import DatabaseError, Refused
-from db.moments import rfc3339
+from db.errors import Refused
 from db.source import (
     CreateKey,
     KeyMetadata,
     KeyService,
-    Receipt,
     RevokeKeys,
     RotateKey,
     Source,
     UndoRevocation,
-    format_fingerprint,
 )
 
 
@@ -39,6 +34,7 @@ def add(verbs: Subparsers) -> None:
     create.add_argument(
         "--group", metavar="N", type=int, choices=range(8), default=1, help="1 production (the default), 2 development"
     )
+    publishing.add_publish(create, "with it")
     create.set_defaults(run=create_key)
     rotate = change.add_verb(verbs, "rotate", "a new key now, the end of the old one after an overlap")
     rotate.add_argument("key", metavar="FP", type=fingerprint, help=KEY)
@@ -49,14 +45,16 @@ def add(verbs: Subparsers) -> None:
         default=timedelta(days=1),
         help="90m, 12h, 7d: until then both are served (1d)",
     )
+    publishing.add_publish(rotate, "with the new key")
     rotate.set_defaults(run=rotate_key)
     revoke = change.add_verb(verbs, "revoke", "revoke one key or many, all or none")
     revoke.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
     revoke.add_argument("--customer", metavar="ID", type=customer_id, help="refuse keys of any other customer")
-    add_publish(revoke, "without them")
+    publishing.add_publish(revoke, "without them")
     revoke.set_defaults(run=revoke_keys)
     undo = change.add_verb(verbs, "undo-revoke", "take a revocation back, while no gateway has applied it")
     undo.add_argument("keys", metavar="FP", nargs="+", type=fingerprint, help=KEY)
+    publishing.add_publish(undo, "with them")
     undo.set_defaults(run=undo_revocation)
 
 
@@ -84,7 +82,7 @@ async def create_key(context: Context, options: Namespace) -> int:
     async with context.source() as source:
         await _need_secret(source)
         operation = CreateKey(options.customer, KeyService(options.service), metadata, source.issuer)
-        return await change.carry_out(context, options, source, operation)
+        return await publishing.carry_out(context, options, source, operation)
 
 
 async def rotate_key(context: Context, options: Namespace) -> int:
@@ -92,7 +90,7 @@ async def rotate_key(context: Context, options: Namespace) -> int:
     async with context.source() as source:
         await _need_secret(source)
         operation = RotateKey(options.key, options.overlap, source.issuer)
-        return await change.carry_out(context, options, source, operation)
+        return await publishing.carry_out(context, options, source, operation)
 
 
 async def revoke_keys(context: Context, options: Namespace) -> int:
@@ -100,37 +98,11 @@ async def revoke_keys(context: Context, options: Namespace) -> int:
     wanted = tuple(dict.fromkeys(options.keys))
     operation = RevokeKeys(wanted, customer_id=options.customer)
     async with context.source() as source:
-        if not options.publish:
-            return await change.carry_out(context, options, source, operation)
-        await check_place(source)
-        return await change.carry_out(context, options, source, operation, partial(_publish, source, operation))
-
-
-async def _publish(source: Source, operation: RevokeKeys, receipt: Receipt) -> change.Followed:
-    """Publishes, and looks into the newest version for the keys."""
-    trouble: str | None = None
-    try:
-        run = await source.publish_vault(f"after operation {receipt.operation_id}")
-        trouble = run.message if run.outcome != "succeeded" else None
-        since = receipt.at or run.started_at
-        absences = [await source.vaults.absence(key, since) for key in operation.fingerprints]
-    except DatabaseError as error:
-        trouble, absences = str(error), []
-    versions = [absence.version for absence in absences if absence is not None]
-    if trouble is not None or len(versions) < len(operation.fingerprints):
-        why = trouble or "the newest version still holds a key"
-        return change.Followed(
-            False, f"The revocation stands, but no vault without it is proven: {why}", {"vault": None}
-        )
-    version = max(versions, key=lambda version: version.seq)
-    one = format_fingerprint(operation.fingerprints[0])
-    holds = f"no longer holds {one}" if len(versions) == 1 else f"holds none of the {len(versions)} keys"
-    sentence = f"Version {version.seq} of the ma vault, published {rfc3339(version.published_at)}, {holds}"
-    return change.Followed(True, sentence, {"vault": version})
+        return await publishing.carry_out(context, options, source, operation)
 
 
 async def undo_revocation(context: Context, options: Namespace) -> int:
     change.check(context, options)
     wanted = tuple(dict.fromkeys(options.keys))
     async with context.source() as source:
-        return await change.carry_out(context, options, source, UndoRevocation(wanted))
+        return await publishing.carry_out(context, options, source, UndoRevocation(wanted))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from db.database import Database
+from db.suiftly.keys.format import fingerprint
 from tests.console.command import all_of, assert_utc, opsdeck
 from tests.db.suiftly.jobs.publishing import Press, business, press, revoke, run
 
@@ -128,7 +129,30 @@ def test_a_revocation_is_published_at_once_on_demand(vault: Press) -> None:
     stuck = opsdeck(vault.dsn, "keys", "revoke", "51", *why, "--publish", **configured(vault))
     assert stuck.code == 1
     assert stuck.out.startswith("Revoked 0x00000033\n")
-    assert "The revocation stands, but no vault without it is proven" in stuck.err
+    assert "The change stands, but no vault with it is published: " in stuck.err
+    assert "is newer than version 4 on record" in stuck.err
+
+
+def test_a_key_that_is_made_rotated_or_given_back_is_published_at_once_on_demand(vault: Press) -> None:
+    why, place = ("--reason", "asked for", "--yes", "--publish"), configured(vault) | {"API_SECRET_KEY": "2f" * 32}
+    create = ("keys", "create", "--customer", "1", "--service", "seal", *why)
+    assert "--publish: no vault directory" in opsdeck(vault.dsn, *create, API_SECRET_KEY="2f" * 32).complained(2)
+    made = opsdeck(vault.dsn, *create, **place)
+    assert made.code == 0
+    first = fingerprint(made.out.removesuffix("\n"))  # stdout is the key and nothing else
+    assert f", holds 0x{first:08x}\n" in made.err
+    assert first in vault.inside()
+    rotated = opsdeck(vault.dsn, "keys", "rotate", str(first), "--json", *why, **place).json
+    second = fingerprint(rotated["key"])
+    assert (rotated["vault"]["seq"], vault.inside() & {first, second}) == (4, {first, second})
+    assert opsdeck(vault.dsn, "keys", "revoke", str(first), str(second), *why, **place).code == 0
+    assert not vault.inside() & {first, second}
+    back = opsdeck(vault.dsn, "keys", "undo-revoke", str(first), str(second), *why, **place)
+    assert (back.code, back.out.rstrip()[-16:]) == (0, "holds the 2 keys")
+    assert vault.inside() >= {first, second}
+    revoke(vault.dsn, 51)  # its customer has no service, so no vault holds it
+    without = opsdeck(vault.dsn, "keys", "undo-revoke", "51", *why, **place)
+    assert (without.code, "version 6 does not hold 0x00000033" in without.err) == (1, True)
 
 
 def test_publishing_despite_a_warning_takes_a_reason_and_a_second_person_where_that_is_set(vault: Press) -> None:

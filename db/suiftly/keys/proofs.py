@@ -63,12 +63,11 @@ class Proofs:
         if await self._vaults.find("ma") is None:
             return Publication(trouble="no MA vault is on record")
         try:
-            absence = await self._vaults.absence(fingerprint, revoked_at)
+            return Publication(await self._vaults.absence(fingerprint, revoked_at))
         except VaultError as error:
             # Consoles need not hold the vault's key: what is revoked when a version is built never comes into it.
             version = await self._vaults.recorded_absence(fingerprint, revoked_at)
             return Publication(version, trouble=f"not looked into: {error}")
-        return Publication(absence and absence.version)
 
     async def _servers(self, key: ApiKey, revoked_at: datetime, statement_s: float) -> Sequence[ServerTraffic]:
         async with self._database.reading(statement_s, may_lag=True) as connection:

@@ -45,6 +45,7 @@ class CreateKey(OfCustomer):
     action = "create-key"
     writes = ("INSERT public.api_keys",)
     topic = "keys"
+    reaches_gateways = True
 
     customer_id: int
     service: Service

@@ -56,6 +56,7 @@ class RotateKey(Operation):
     action = "rotate-key"
     writes = ("INSERT public.api_keys", "INSERT console.key_end")
     topic = "keys"
+    reaches_gateways = True
 
     fingerprint: int
     overlap: timedelta

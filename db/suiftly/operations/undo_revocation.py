@@ -98,6 +98,7 @@ class UndoRevocation(Operation):
 
     action = "undo-revocation"
     topic = "keys"
+    reaches_gateways = True
     writes = ("UPDATE public.api_keys", "DELETE console.key_end")
 
     fingerprints: tuple[int, ...]

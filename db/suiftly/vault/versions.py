@@ -70,14 +70,6 @@ class VaultFile:
             raise Damaged(f"{self.path} {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """The first version on record that was published after a revocation and does not hold the key."""
-
-    version: VaultVersion
-    current: VaultVersion
-
-
 def open_path(path: Path, keys: Keyring) -> VaultFile:
     """Reads, decrypts and checks a file; blocks. Raises VaultError."""
     data = read_file(path)
@@ -166,15 +158,15 @@ class Vaults:
         content = await read_content(self._database, before.vault, self._prices)
         return _diff(before.vault, before.label, old.customers, None, content.customers)
 
-    async def absence(self, fingerprint: int, since: datetime) -> Absence | None:
+    async def absence(self, fingerprint: int, since: datetime) -> VaultVersion | None:
         """From which version on a key that was revoked at `since` is no longer served; None: the newest still holds it.
 
         The newest version is opened to see; the first one stands on record.
         """
         current = await self.find("ma")
-        if current is None or fingerprint in await self._fingerprints(current):
+        if current is None or fingerprint in await self.keys_in(current):
             return None
-        return Absence(await self.recorded_absence(fingerprint, since) or current, current)
+        return await self.recorded_absence(fingerprint, since) or current
 
     async def recorded_absence(self, fingerprint: int, since: datetime) -> VaultVersion | None:
         """The first version without a key that was revoked at `since`, as the record has it: no file is opened."""
@@ -193,8 +185,8 @@ class Vaults:
             row = await cursor.fetchone()
         return await self.find("ma", row[0]) if row and row[0] is not None else None
 
-    async def _fingerprints(self, version: VaultVersion) -> frozenset[int]:
-        """The keys in a version. A timeline asks again and again, so they are kept until there is another one."""
+    async def keys_in(self, version: VaultVersion) -> frozenset[int]:
+        """The API keys in a version. A timeline asks again and again, so they are kept until there is another one."""
         if self._inside[0] != version.sha256:
             self._inside = (version.sha256, frozenset(fingerprints((await self.open(version)).customers)))
         return self._inside[1]
