@@ -12,7 +12,8 @@ from db.errors import DatabaseError, Denied, Refused
 from db.jobs.history import JobHistory, JobRun
 from db.jobs.job import Explain, Job
 from db.jobs.runner import Tell, run_job
-from db.operations import Operation, Preview, Receipt, perform, refuse
+from db.operations import Operation, Preview, Receipt
+from db.perform import perform, refuse
 from db.presence import Presence, Visitor, others
 from db.replica import Replica, replica_state
 from db.rights import Rights, rights

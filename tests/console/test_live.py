@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db.audit import Actor
 from db.database import Database, Limits
-from db.operations import perform
+from db.perform import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.console.screens import console, cut_connections, query
 from tests.console.test_requests import follows, log, numbers

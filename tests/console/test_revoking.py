@@ -12,7 +12,7 @@ from textual.widgets import Button
 
 from db.audit import Actor
 from db.database import Database, Limits
-from db.operations import perform
+from db.perform import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.console.command import terminal, until
 from tests.console.conftest import CUSTOMER

@@ -12,8 +12,9 @@ from psycopg.conninfo import make_conninfo
 from db.audit import Actor, Audit, AuditSearch
 from db.changes import listen
 from db.database import Connection, Database, Limits
-from db.operations import Change, Outcome, perform
+from db.operations import Change, Outcome
 from db.page import Page
+from db.perform import perform
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.revoke_keys import RevokeKeys
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key

@@ -18,7 +18,8 @@ from db.changes import notify
 from db.database import Database
 from db.errors import Denied, Refused
 from db.moments import rfc3339
-from db.operations import checked_reason, perform
+from db.operations import checked_reason
+from db.perform import perform
 from db.suiftly.log.explain import mask_ip
 from db.suiftly.log.export_file import Disguise, Format, usable, whole_or_nothing
 from db.suiftly.log.filter import RequestFilter

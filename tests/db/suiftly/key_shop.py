@@ -8,7 +8,8 @@ import psycopg
 from db.audit import Actor
 from db.database import Database
 from db.jobs.runner import run_job
-from db.operations import Operation, Receipt, perform
+from db.operations import Operation, Receipt
+from db.perform import perform
 from db.suiftly.jobs.end_rotated_keys import EndRotatedKeys
 from db.suiftly.keys.api_secret import ApiSecret
 from db.suiftly.keys.format import KeyMetadata, Service, fingerprint

@@ -9,7 +9,8 @@ import pytest
 
 from db.audit import Actor
 from db.database import Database
-from db.operations import Outcome, perform
+from db.operations import Outcome
+from db.perform import perform
 from db.source import Source
 from db.suiftly.control import Control, ControlField
 from db.suiftly.jobs.clean_up import CleanUp
