@@ -74,7 +74,8 @@ from db.suiftly.keys.format import Service as KeyService
 from db.suiftly.keys.keys import RECENT_MINUTES, ApiKey, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys.keys import parse_search as parse_key_search
 from db.suiftly.keys.metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
-from db.suiftly.keys.proof import Proof, ProofState, ProofStep
+from db.suiftly.keys.proof_steps import ProofStep
+from db.suiftly.keys.proof_verdict import Proof, ProofState
 from db.suiftly.log.breakdown import Group, GroupBy, Groups, Histogram
 from db.suiftly.log.codes import TrafficClass, event_name, server_label, service_name, traffic_class
 from db.suiftly.log.explain import Explanation, explain, mask_ip

@@ -52,7 +52,8 @@ from db.suiftly.billing.spending_watch import SpendingWatch
 from db.suiftly.control import Control
 from db.suiftly.customers import Customers, UsageDay
 from db.suiftly.keys.keys import Keys
-from db.suiftly.keys.proof import Publication, ServerTraffic, judge
+from db.suiftly.keys.proof_evidence import Evidence, Publication, ServerTraffic
+from db.suiftly.keys.proof_verdict import judge
 from db.suiftly.keys.proofs import Proofs
 from db.suiftly.log.breakdown import Breakdown
 from db.suiftly.log.requests import Requests
@@ -222,7 +223,7 @@ class _Proofs(Proofs):
             ServerTraffic(0x13, 0, None, None, NOW - timedelta(seconds=3)),
             ServerTraffic(0x27, 5_080, revoked + timedelta(seconds=9), NOW - timedelta(seconds=2), None),
         )
-        return judge(key, revoked, Publication(published), gateways, servers, at=NOW, allowance=minute)
+        return judge(Evidence(key, revoked, Publication(published), gateways, servers, NOW, minute))
 
 
 class _Traffic(Traffic):

@@ -1,6 +1,5 @@
 """Proofs of revocations, from the record, the vaults, the reports of gateways and the log."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -10,7 +9,8 @@ from db.database import Database
 from db.errors import TimedOut
 from db.suiftly.gateways import Gateways
 from db.suiftly.keys.keys import ApiKey
-from db.suiftly.keys.proof import WINDOW, Proof, ProofState, Publication, ServerTraffic, judge
+from db.suiftly.keys.proof_evidence import Evidence, Publication, ServerTraffic
+from db.suiftly.keys.proof_verdict import WINDOW, Proof, ProofState, judge
 from db.suiftly.vault.errors import VaultError
 from db.suiftly.vault.versions import Vaults
 
@@ -52,12 +52,12 @@ class Proofs:
         if key.revoked_at is None:
             return Proof(key.fingerprint, ProofState.NOT_REVOKED, f"key {key.label} is live: nothing to prove", at)
         publication = await self._publication(key.fingerprint, key.revoked_at)
-        gateways = [one for one in await self._gateways.states() if one.vault == "ma"]
+        gateways = tuple(one for one in await self._gateways.states() if one.vault == "ma")
         try:
-            servers: Sequence[ServerTraffic] | None = await self._servers(key, key.revoked_at, statement_s)
+            servers, answered = await self._servers(key, key.revoked_at, statement_s), True
         except TimedOut:
-            servers = None
-        return judge(key, key.revoked_at, publication, gateways, servers, at=at, allowance=row[1])
+            servers, answered = (), False
+        return judge(Evidence(key, key.revoked_at, publication, gateways, servers, at, row[1], answered))
 
     async def _publication(self, fingerprint: int, revoked_at: datetime) -> Publication:
         if await self._vaults.find("ma") is None:
@@ -69,7 +69,7 @@ class Proofs:
             version = await self._vaults.recorded_absence(fingerprint, revoked_at)
             return Publication(version, trouble=f"not looked into: {error}")
 
-    async def _servers(self, key: ApiKey, revoked_at: datetime, statement_s: float) -> Sequence[ServerTraffic]:
+    async def _servers(self, key: ApiKey, revoked_at: datetime, statement_s: float) -> tuple[ServerTraffic, ...]:
         async with self._database.reading(statement_s, may_lag=True) as connection:
             cursor = connection.cursor(row_factory=class_row(ServerTraffic))
             await cursor.execute(
@@ -81,4 +81,4 @@ class Proofs:
                     "window": WINDOW,
                 },
             )
-            return await cursor.fetchall()
+            return tuple(await cursor.fetchall())
