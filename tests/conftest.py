@@ -68,6 +68,8 @@ def migrated_template(server_dsn: str) -> Iterator[str]:
         with psycopg.connect(dsn, autocommit=True) as connection:
             for (far,) in connection.execute(_FAR_HOURS).fetchall():
                 connection.execute(f"DROP TABLE {far}")  # pyright: ignore
+            # A slow run outlives what the rollups are allowed: copies begin caught up, however late they are made.
+            connection.execute("UPDATE console.capture_state SET baselined_at = now() + interval '1 hour'")
         yield name_of(dsn)
 
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-import pytest
 
 from db.database import Database
 from db.source import Source
@@ -15,12 +14,6 @@ from tests.db.seed import CUSTOMER, add_customer, add_request
 def execute(dsn: str, statement: str, *parameters: object) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute(statement.encode(), parameters)
-
-
-@pytest.fixture(autouse=True)
-def counted(dsn: str) -> None:
-    """The template may be older than what the rollups are allowed."""
-    execute(dsn, "UPDATE console.capture_state SET caught_up_at = now()")
 
 
 async def look(database: Database) -> list[tuple[str, str, str]]:

@@ -12,13 +12,6 @@ from db.suiftly.traffic import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 
 
-@pytest.fixture(autouse=True)
-def caught_up(dsn: str) -> None:
-    """The database that all are copied from was migrated when the run of the tests began, which may be a while ago."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE console.capture_state SET baselined_at = now()")
-
-
 def change(dsn: str, *statements: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:

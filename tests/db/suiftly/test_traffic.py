@@ -16,13 +16,6 @@ from db.suiftly.traffic import BUCKET, WINDOW, Traffic
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, add_request
 
 
-@pytest.fixture(autouse=True)
-def caught_up(dsn: str) -> None:
-    """The database that all are copied from was migrated when the run of the tests began, which may be a while ago."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE console.capture_state SET baselined_at = now()")
-
-
 def ago(seconds: float) -> datetime:
     return datetime.now(UTC) - timedelta(seconds=seconds)
 
