@@ -35,20 +35,28 @@ class Stretch:
     def end(self) -> datetime:
         return self.start + self.span
 
+    @property
+    def _bucket(self) -> timedelta:
+        return self.span / BUCKETS
+
     def share(self, moment: datetime) -> float:
         """Where a moment lies: 0 at the start, 1 at the end."""
         return (moment - self.start) / self.span
 
     def at(self, start: datetime) -> "Stretch":
         """The same from the bucket on that `start` lies in."""
-        width = self.span / BUCKETS
-        return replace(self, start=_EPOCH + (start - _EPOCH) // width * width)
+        return replace(self, start=_EPOCH + (start - _EPOCH) // self._bucket * self._bucket)
 
     def holding(self, first: datetime, last: datetime) -> "Stretch":
         """Moved no further than it takes to hold these rows; if they are too many, the newest of them."""
-        if last >= self.end or last - first > self.span:
-            return self.at(last + self.span / _LEEWAY - self.span)
-        return self if first >= self.start else self.at(first - self.span / _LEEWAY)
+        leeway = self.span / _LEEWAY
+        ahead = self.at(last + leeway - self.span)
+        earliest, latest = self.at(last + self._bucket - self.span).start, self.at(first).start
+        if latest < earliest:
+            return ahead
+        if last >= self.end:
+            return replace(self, start=min(ahead.start, latest))
+        return self if first >= self.start else replace(self, start=max(self.at(first - leeway).start, earliest))
 
     def zoomed(self, steps: int, first: datetime, last: datetime) -> "Stretch":
         """Longer, or shorter below zero, around these rows: they keep their place, or get the middle if out of it."""
