@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,9 +13,10 @@ from textual.widgets import Static
 from console.failures import word
 from console.parts.log_feed import reaching
 from console.parts.usage_charts import UsageCharts
+from console.parts.usage_heading import question_line, ranking_line
 from console.places import Place
 from console.screens.base import DeckScreen
-from console.usage_words import change, counted_in, share, totals, value, window_words
+from console.usage_words import change, share, totals, value
 from db.errors import DatabaseError, Refused, TimedOut
 from db.moments import span
 from db.source import (
@@ -90,7 +90,7 @@ class UsageScreen(DeckScreen[Shown]):
             (
                 Column("value", 16, lambda row: value(self.by, row), flex=True),
                 Column("requests", 13, lambda row: f"{row.requests:,}", align="right"),
-                Column("share", 7, self._share, align="right"),
+                Column("share", 7, lambda row: f"{100 * row.share:.1f} %", align="right"),
                 Column("change", 9, lambda row: change(row.requests, row.before), align="right"),
                 Column("errors", 8, _errors, align="right"),
             ),
@@ -162,31 +162,10 @@ class UsageScreen(DeckScreen[Shown]):
         return "usage"
 
     def _tell_question(self) -> None:
-        question = self.question
-        line = Text()
-        for name in USAGE_SPANS:
-            line.append(f" {name} ", "reverse" if question.window_word == name else "")
-        if question.window_word not in USAGE_SPANS:
-            line.append(f" {question.window_word} ", "reverse")
-        chips = "  ".join(f"[{chip}]" for chip in question.wanted.chips())
-        line.append(f"   {chips}   ctrl+l shows all" if chips else "   all")
-        if self.snapshot is not None:
-            usage = self.snapshot.usage
-            line.append(f" · {window_words(usage)}")
-            if usage.behind is not None:
-                line.append(f"   ! rollups end at {usage.behind:%m-%d %H:%M}: run roll-up-traffic", "bold")
-        self.query_one("#question", Static).update(line)
-        by = Text("top by", "dim")
-        for other in TopBy:
-            by.append(" ")
-            by.append(f" {other} ", "reverse" if other is self.by else "")
-        if self.snapshot is not None:
-            top = self.snapshot.top
-            by.append(f"   {self.snapshot.trouble}" if top is None else f"   {top.count:,} in all   {counted_in(top)}")
-        self.query_one("#by", Static).update(by)
-
-    def _share(self, row: TopRow) -> str:
-        return f"{100 * row.share:.1f} %"
+        shown = self.snapshot
+        usage, top = (None, None) if shown is None else (shown.usage, shown.top or shown.trouble)
+        self.query_one("#question", Static).update(question_line(self.question, usage))
+        self.query_one("#by", Static).update(ranking_line(self.by, top))
 
     # Keys
 
