@@ -52,7 +52,7 @@ class OpsDeck(App[int]):
 
     TITLE = "opsdeck"
     COMMANDS = {Places}
-    CSS = "ToastRack { margin-bottom: 2; }"  # above the prompt and what it says
+    CSS = "ToastRack { margin-bottom: 3; }"  # above the prompt and what it says
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(digit, f"switch('{kind}')", kind, id=f"go.{kind}", tooltip=f"Show {kind}", group=_SCREEN_KEYS)

@@ -69,7 +69,7 @@ class Commands:
         )
 
     def entered(self, text: str) -> None:
-        """Does what was typed, or says behind the line why not."""
+        """Does what was typed, or says above the line why not."""
         prompt = self._app.screen.query_one(Prompt)
         try:
             place = parse_command(text)

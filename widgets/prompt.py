@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.events import Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
-from textual.widgets import Input, Label
+from textual.widgets import Input, Label, Static
 
 from widgets.rewriting_input import RewritingInput
 
@@ -26,18 +26,19 @@ def typed(screen: Screen[Any], character: str) -> bool:
     return False
 
 
-class Prompt(Horizontal):
+class Prompt(Vertical):
     """Hidden until opened. The owner answers Entered with `close()`, or with `say()` when it cannot be done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Close", id="prompt.close", tooltip="Close the prompt without doing anything"),
     ]
     DEFAULT_CSS = """
-    Prompt { display: none; height: 1; background: $panel; }
+    Prompt { display: none; height: auto; background: $panel; }
     Prompt.open { display: block; }
-    Prompt Label { padding: 0 1; color: $text-accent; text-style: bold; }
+    Prompt Horizontal { height: 1; }
+    Prompt #kind { padding: 0 1; color: $text-accent; text-style: bold; }
     Prompt Input { width: 1fr; background: $panel; }
-    Prompt #said { color: $text-warning; max-width: 60%; }
+    Prompt #said { padding: 0 1; color: $text-warning; text-style: bold; }
     """
 
     @dataclass
@@ -59,9 +60,12 @@ class Prompt(Horizontal):
         self._before: Widget | None = None  # had the focus
 
     def compose(self) -> ComposeResult:
-        yield Label("", id="kind", markup=False)
-        yield RewritingInput(self._rewrite, self._secret, id="line", select_on_focus=False, compact=True)
-        yield Label("", id="said", markup=False)
+        said = Static("", id="said", markup=False)
+        said.display = False
+        yield said
+        with Horizontal():
+            yield Label("", id="kind", markup=False)
+            yield RewritingInput(self._rewrite, self._secret, id="line", select_on_focus=False, compact=True)
 
     def open(self, kind: str, sign: str, *, text: str = "", hint: str = "", words: Sequence[str] = ()) -> None:
         """Shows the line with `sign` in front; `kind` comes back in the messages; `words` complete what is typed."""
@@ -78,8 +82,10 @@ class Prompt(Horizontal):
         self.screen.set_focus(line)  # now: what is typed ahead belongs here
 
     def say(self, sentence: str) -> None:
-        """A sentence behind the line: why it cannot be done."""
-        self.query_one("#said", Label).update(sentence)
+        """A sentence above the line, in as many lines as it takes: why it cannot be done."""
+        said = self.query_one("#said", Static)
+        said.update(sentence)
+        said.display = bool(sentence)
 
     def close(self) -> None:
         """Hides the line; the keys go where they went before."""

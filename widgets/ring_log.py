@@ -114,8 +114,13 @@ class RingLog(RingPane[Row]):
         self._wake()
 
     def prepend_note(self, text: str) -> None:
-        """Add a marker line before the oldest row."""
-        self._prepend([Note(text)])
+        """Add a marker line before the oldest row, unless it stands there."""
+        if self._ring.line(self._ring.first) != Note(text):
+            self._prepend([Note(text)])
+
+    def ask_again(self) -> None:
+        """What was asked for at either end did not come: the reader's next step there asks once more."""
+        self._top_told = self._end_told = False
 
     def clear(self) -> None:
         """Forget everything, the counters too, and follow."""

@@ -36,9 +36,8 @@ class LogChart(HistogramStrip):
         """Looks at the rows in view, and counts again what is still growing."""
         if not self.has_class("open") or not self.screen.is_current:
             return
-        if rows := self._log.visible_rows:
-            moments = [row.timestamp for row in rows]
-            self.look(min(moments), max(moments))
+        moments = [row.timestamp for row in self._log.visible_rows] or [datetime.now(UTC)]
+        self.look(min(moments), max(moments))
         stretch = self.stretch
         if stretch is not None and stretch.end > datetime.now(UTC) - stretch.span / BUCKETS:
             self._count(stretch.start, stretch.end)

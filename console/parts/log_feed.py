@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
+from console.words import clock
 from db.source import Batch, Cursor, History, RequestFilter, RequestRow, Source
 
-_FIRST_FILL = timedelta(minutes=15)
+_MINUTE = timedelta(minutes=1)
+_FIRST_FILL = 15 * _MINUTE
 _FIRST_ROWS = 200
 _PAGE = 500
 _AROUND = 200  # rows of the past above a moment one went to
@@ -97,6 +99,13 @@ class LogFeed:
                 batch = await self._source.requests.since(cursor, at_most=at_most, step=_STEP)
             if flight is self.flight and cursor is self._cursor:  # else it was started again meanwhile
                 return batch, cursor is None
+
+    def nothing_yet(self, moment: datetime) -> str:
+        """What stands in a log whose first rows, looked for at that moment, are none."""
+        window = self.window
+        within = f"the window of {window.name}" if window.length else f"the {_FIRST_FILL // _MINUTE} min"
+        further = "6 shows all that is kept" if window.length else "up looks further back"
+        return f"no such request in {within} before {clock(moment)} UTC; {further}"
 
     def took(self, batch: Batch, *, first: bool) -> None:
         """What was polled is on screen: the next poll goes on behind it."""

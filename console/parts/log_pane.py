@@ -1,7 +1,6 @@
 """The rows of the log: pages of the past at either end, the way to a moment and to the next hit."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar
@@ -10,10 +9,12 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from console.failures import word
 from console.parts.log_feed import LogFeed, after
 from console.parts.log_search import ERRORS, SLOW, LogSearch
 from console.parts.request_line import request_line
 from console.saved_filters import read_filter
+from console.words import moment as at
 from db.errors import DatabaseError
 from db.source import RequestFilter, RequestRow, Source
 from widgets.prompt import Prompt
@@ -21,6 +22,8 @@ from widgets.ring_log import RingLog
 
 _Work = Callable[[], Awaitable[None]]
 _CAPACITY = 50_000
+_PATIENCE_S = 0.4  # what takes longer to read is told of
+_NEAR = timedelta(minutes=1)
 
 
 class LogPane(RingLog[RequestRow]):
@@ -42,18 +45,13 @@ class LogPane(RingLog[RequestRow]):
     ]  # fmt: skip
 
     class Told(Message):
-        """It shows the past now, or knows more about what is looked for."""
-
-    @dataclass
-    class Failed(Message):
-        """A page could not be read; what was shown is still there."""
-
-        error: DatabaseError
+        """It shows the past now, reads for longer than a moment, or knows more about what is looked for."""
 
     def __init__(self, source: Source, feed: LogFeed, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(request_line, _CAPACITY, id=id)
         self.search = LogSearch(source, feed)
         self._feed = feed
+        self.slow = False  # it is being read, and that takes a while
         self._paging = False
         self._reached: datetime | None = None  # the past that is shown ends here
 
@@ -90,10 +88,21 @@ class LogPane(RingLog[RequestRow]):
             self._paging = False
 
     async def _read(self, work: _Work) -> None:
+        """A failure is told in passing, as the tail goes on; what was shown is still there."""
+        patience = self.set_timer(_PATIENCE_S, partial(self._tell_slow, True))
         try:
             await work()
         except DatabaseError as error:
-            self.post_message(self.Failed(error))
+            self.ask_again()
+            self.notify(word(error).text, title="Not read", severity="warning", markup=False, timeout=12)
+        finally:
+            patience.stop()
+            if self.slow:
+                self._tell_slow(False)
+
+    def _tell_slow(self, slow: bool) -> None:
+        self.slow = slow
+        self.post_message(self.Told())
 
     async def _page_back(self) -> None:
         reached = self._reached
@@ -119,13 +128,21 @@ class LogPane(RingLog[RequestRow]):
     # Jumps
 
     def go_to(self, moment: datetime) -> None:
-        """Shows the log around a moment."""
-        self._jump(partial(self._open_at, moment))
+        """Shows the log around a moment; from where nothing is kept, the rows nearest to it, and says so."""
+        self._jump(partial(self._open_near, moment))
 
     def _jump(self, work: _Work) -> None:
         """Goes elsewhere in the log; a later jump takes the place of one under way, and one that comes back to a log
         that was started again does nothing."""
         self.run_worker(partial(self._read, work), group="jump", exclusive=True)
+
+    async def _open_near(self, moment: datetime) -> None:
+        await self._open_at(moment)
+        row = self.cursor_row
+        if self.detached and row is not None and abs(row.timestamp - moment) > _NEAR:
+            kept = "kept that the filter lets through" if self._feed.wanted.chips() else "kept"
+            text = f"No row from {at(moment)} is {kept}. The nearest one is from {at(row.timestamp)} UTC."
+            self.notify(text, markup=False, timeout=8)
 
     async def _open_at(self, moment: datetime) -> None:
         flight = self._feed.flight

@@ -43,6 +43,7 @@ class LogView(Vertical):
         super().__init__()
         self.pane = LogPane(source, feed, id="log")
         self._chart = LogChart(source, feed, self.pane)
+        self._told = ""
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -50,13 +51,30 @@ class LogView(Vertical):
         yield Static("", id="columns", markup=False)
         yield self.pane
 
+    def on_mount(self) -> None:
+        self.watch(self.pane, "scroll_y", self._tell_title)
+
     def on_resize(self) -> None:
-        self.query_one("#columns", Static).update(title(self.size.width))
+        self._tell_title()
+
+    def on_log_pane_told(self) -> None:
+        self._tell_title()
+
+    def _tell_title(self) -> None:
+        text = self._title
+        if text != self._told:
+            self._told = text
+            self.query_one("#columns", Static).update(text)
+
+    @property
+    def _title(self) -> str:
+        return title(self.size.width, self.pane.visible_rows)
 
     def clear(self) -> None:
         """Forgets the rows and what was counted of them."""
         self.pane.clear()
         self._chart.forget()
+        self._tell_title()
 
     def action_chart(self) -> None:
         self._chart.toggle()
@@ -72,7 +90,7 @@ class LogView(Vertical):
         self._deck.taking.copy(self._as_text(self.pane.marked_rows or ([] if row is None else [row])))
 
     def action_plain(self) -> None:
-        self._deck.taking.show([title(self.size.width), *self._as_text(self.pane.visible_rows)])
+        self._deck.taking.show([self._title, *self._as_text(self.pane.visible_rows)])
 
     @property
     def _deck(self) -> Deck:

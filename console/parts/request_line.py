@@ -1,6 +1,7 @@
 """One log row as one line: what fits at 80 cells, and more where there is room."""
 
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from console.parts.class_tones import CLASS_TONES
 from db.source import (
@@ -15,15 +16,15 @@ from widgets.tone import Tone, clean
 
 _WIDE = 104  # from here on the traffic class and the termination state have room
 
-_TITLE = "time         stat     ms server service    customer key        path or event"
-_WIDE_TITLE = (
-    "time         stat class            ms server service    customer key        path       end  what happened"
-)
+_TITLE = "stat     ms server service    customer key        path or event"
+_WIDE_TITLE = "stat class            ms server service    customer key        path       end  what happened"
 
 
-def title(width: int) -> str:
-    """What stands above the lines on a screen of that width."""
-    return _WIDE_TITLE if width >= _WIDE else _TITLE
+def title(width: int, rows: Sequence[RequestRow]) -> str:
+    """What stands above these lines on a screen of that width, with the day of the first one unless that is today."""
+    day = rows[0].timestamp.astimezone(UTC).date() if rows else None
+    time = f"{day}" if day not in (None, datetime.now(UTC).date()) else "time UTC"
+    return f"{time:<13}{_WIDE_TITLE if width >= _WIDE else _TITLE}"
 
 
 def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:

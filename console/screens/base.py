@@ -110,7 +110,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
             self.enter(self.narrow, event.text)
 
     def enter(self, take: Callable[[str], None], text: str) -> None:
-        """Hands over what was typed. A ValueError is said behind the line, which stays open then."""
+        """Hands over what was typed. A ValueError is said above the line, which stays open then."""
         try:
             take(text)
         except ValueError as error:

@@ -8,11 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from console.failures import word
 from console.moments import parse_past
 from console.parts.account import AccountLine
 from console.parts.log_feed import WINDOWS, LogFeed, LogWindow, split_window
-from console.parts.log_pane import LogPane
 from console.parts.log_view import LogView
 from console.places import Place
 from console.saved_filters import read_filter
@@ -85,6 +83,8 @@ class RequestsScreen(DeckScreen[Batch]):
         """Adds what came; while the past is shown it is only counted."""
         self.feed.took(snapshot, first=self._first)
         self.account.add(snapshot, first=self._first)
+        if self._first and not snapshot.rows:
+            self.pane.note(f"── {self.feed.nothing_yet(snapshot.cursor.at)} ──")
         if not self.pane.detached:
             self.pane.extend(snapshot.rows)
         if snapshot.more:
@@ -137,12 +137,14 @@ class RequestsScreen(DeckScreen[Batch]):
     def _tell_chips(self) -> None:
         chips = "  ".join(f"[{chip}]" for chip in self.feed.wanted.chips())
         parts = [f"{chips}   ctrl+l shows all" if chips else "all requests"]
-        if self.feed.window is not WINDOWS[0]:
-            parts.append(f"window: {self.feed.window.name}")
         if self.pane.detached:
             parts.append("the past; end follows")
+        elif self.feed.window is not WINDOWS[0]:
+            parts.append(f"window: {self.feed.window.name}")
         if self.pane.search.words:
             parts.append(self.pane.search.words)
+        if self.pane.slow:
+            parts.append("reading …")
         self.query_one("#chips", Static).update("   ·   ".join(parts))
 
     def _age(self) -> tuple[Item, ...]:
@@ -210,9 +212,6 @@ class RequestsScreen(DeckScreen[Batch]):
 
     def on_log_pane_told(self) -> None:
         self._tell_chips()
-
-    def on_log_pane_failed(self, event: LogPane.Failed) -> None:
-        self.failure = word(event.error)
 
     def on_prompt_entered(self, event: Prompt.Entered) -> None:
         """What is looked for."""

@@ -45,9 +45,15 @@ async def test_a_window_shows_no_older_rows_and_says_where_it_begins(business: s
         await deck.until(lambda: numbers(deck.lines) == list(range(10)), "from the beginning")
         await deck.press("home")
         await deck.until(lambda: numbers(deck.lines)[:5] == list(range(20, 25)), "more is kept")
+        await deck.sees("no older rows are kept")
+        for _ in range(3):
+            await deck.press("down", "home")
+        await deck.settle()
+        assert deck.text.count("no older rows are kept") == 1
 
 
 async def test_goto_shows_the_past_and_end_follows_again(business: str) -> None:
+    log(business, 400, 403, ago_s=36 * 3600)
     log(business, 0, 300, ago_s=3600)
     log(business, 300, 310)
     noon = datetime.now(UTC) - timedelta(seconds=3600 + 15)
@@ -68,6 +74,16 @@ async def test_goto_shows_the_past_and_end_follows_again(business: str) -> None:
         assert "the past" not in deck.text
         log(business, 310, 311, ago_s=0)
         await follows(deck, 310)
+        assert deck.line(" stat ").startswith(" time UTC ")
+        yesterday = datetime.now(UTC) - timedelta(hours=40)
+        await deck.say(":", f"goto {yesterday:%Y-%m-%d %H:%M:%S}")
+        await _on(deck, 400)
+        await deck.sees(f"No row from {yesterday:%Y-%m-%d %H:%M:%S} is kept", "The nearest one")
+        first = datetime.now(UTC) - timedelta(hours=36)
+        assert deck.line(" stat ").startswith(f" {first:%Y-%m-%d} ")
+        await deck.press("escape")
+        await follows(deck, 310)
+        await deck.until(lambda: deck.line(" stat ").startswith(" time UTC "), "today again")
 
 
 async def test_a_jump_under_way_ends_with_the_filter_it_was_for_and_is_called_off_by_escape(
@@ -281,5 +297,6 @@ async def test_bars_over_time_come_and_go_and_zoom_around_the_rows_in_view(busin
         await deck.sees("(requests in 30 s)")
         await deck.say("/", "5xx")
         await deck.until(lambda: "guaranteed" not in deck.text, "nothing is left to count")
+        await deck.sees_no("loading")
         await deck.press("h")
         await deck.until(lambda: "requests in" not in deck.text, "it is gone")

@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from db.errors import TimedOut
 from db.source import Batch, Cursor
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, console, query
@@ -181,6 +182,33 @@ async def test_the_oldest_row_is_asked_for_once_while_a_page_is_on_its_way(
         assert numbers(deck.lines) == list(range(len(numbers(deck.lines))))
 
 
+async def test_a_page_that_could_not_be_read_is_asked_for_again_by_the_next_key(
+    business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(business, 0, 5, ago_s=3600)
+    log(business, 5, 10)
+    async with console(business) as deck:
+        await deck.press("4")
+        await follows(deck, 9)
+        requests, before = deck.app.source.requests, deck.app.source.requests.before
+
+        async def late(*_: object, **__: object) -> object:
+            await asyncio.sleep(0.6)
+            raise TimedOut("canceling statement due to statement timeout")
+
+        monkeypatch.setattr(requests, "before", late)
+        await deck.press("home")
+        await deck.sees("reading …")
+        await deck.sees("no answer in the time set")
+        await deck.sees_no("reading …")
+        monkeypatch.setattr(requests, "before", before)
+        log(business, 10, 11, ago_s=0)
+        await deck.sees("+1 new")  # the tail went on meanwhile, and the note is still there
+        assert "no answer in the time set" in deck.text
+        await deck.press("home")
+        await deck.until(lambda: numbers(deck.lines)[:5] == list(range(5)), "the older rows")
+
+
 async def test_a_filter_shows_only_what_it_lets_through_and_ctrl_l_shows_all_again(business: str) -> None:
     log(business, 0, 3)
     log(business, 3, 5, status=503, ago_s=0)
@@ -204,8 +232,15 @@ async def test_a_filter_that_cannot_be_read_says_why_and_stays(business: str) ->
         await deck.press("4")
         await follows(deck, 2)
         await deck.say("/", "colour:red")
-        await deck.sees("not understood")
+        await deck.sees("colour:red: not understood", "slower-than")  # the sentence to its end
         assert numbers(deck.lines) == [0, 1, 2]
+        await deck.press("x")
+        await deck.sees_no("not understood")
+        await deck.press("enter", "escape")
+        await deck.say("/", "customer:7")
+        await deck.sees("no such request in the 15 min before", "up looks further back")
+        await deck.press("up")
+        await deck.sees("no older rows are kept")
 
 
 async def test_what_is_written_about_in_a_row_is_opened_by_its_keys(business: str) -> None:
