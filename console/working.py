@@ -36,7 +36,7 @@ class JobStarter:
         if running and monotonic() - self._told_at >= _TWICE_S:
             self._told_at = monotonic()
             names = ", ".join(worker.name for worker in running)
-            text = "Leaving stops it after its current step; what it committed stays. Once more to leave."
+            text = "Leaving ends the step it is at; what it committed stays. Once more to leave."
             self._app.notify(text, title=f"{names} runs here", severity="warning", timeout=_TWICE_S)
             return False
         for worker in running:

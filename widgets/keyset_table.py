@@ -86,7 +86,9 @@ class KeysetTable(KeysetPane[Row]):
         key, place, top = self._key_at_cursor, self._cursor, self._top
         self._pages = pages
         self._strips.clear()
-        cursor = pages.places.get(key, place)
+        # On the first row of a table that nobody is in, nobody points at a row: it stays on the first.
+        at_rest = not (place or top) and self.screen.focused is not self
+        cursor = 0 if at_rest else pages.places.get(key, place)
         # The row under the cursor stays at its height, but a reader at the top stays there to see what is new.
         self._place(cursor, top + cursor - place if top else 0)
         self._mark_only({mark for mark in self._marks if mark in pages.places})

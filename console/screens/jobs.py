@@ -11,10 +11,12 @@ from textual.widgets import Static
 
 from console.failures import word
 from console.places import Place
+from console.reloading import PAGE, as_many, renew
 from console.screens.base import DeckScreen
 from console.words import ago, moment, pace_words
 from db.errors import DatabaseError
-from db.source import JOBS, VAULT_JOBS, Job, JobRun, PublishDespiteWarning, Source
+from db.page import page_of
+from db.source import JOBS, VAULT_JOBS, Job, JobRun, Page, PublishDespiteWarning, Source
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
 from widgets.tone import Tone
@@ -45,7 +47,15 @@ class JobsSnapshot:
     """All the screen shows."""
 
     jobs: tuple[JobState, ...]
-    history: tuple[JobRun, ...]
+    history: Page[JobRun]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRuns:
+    """What the history is narrowed to."""
+
+    job: str | None = None
+    outcome: str | None = None
 
 
 class JobsScreen(DeckScreen[JobsSnapshot]):
@@ -111,22 +121,43 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         self._tell_filter()
 
     async def load(self) -> JobsSnapshot:
-        wanted = self.wanted
-        history = await self.source.jobs.page(job=wanted.job, outcome=wanted.outcome, limit=200)
+        while True:
+            wanted = self.wanted
+            history = await self._page(wanted, None, as_many(self.history))
+            if wanted is self.wanted:  # else it was narrowed meanwhile
+                break
         last = await self.source.jobs.last([job.name for job in JOBS])
         due = await self.source.jobs.due_in({job.name: job.every_s for job in JOBS})
         now = datetime.now(UTC)
         return JobsSnapshot(tuple(JobState(job, last.get(job.name), due[job.name], now) for job in JOBS), history)
 
+    async def _page(self, wanted: WantedRuns, before: JobRun | None, limit: int) -> Page[JobRun]:
+        found = await self.source.jobs.page(job=wanted.job, outcome=wanted.outcome, before=before, limit=limit + 1)
+        return page_of(found, limit)
+
     def paint(self, snapshot: JobsSnapshot) -> None:
         self.jobs.show(snapshot.jobs, complete=True)
-        self.history.show(snapshot.history, complete=True)
+        renew(self.history, snapshot.history)
         self._tell_whole()
+
+    def on_keyset_table_more_wanted(self, event: KeysetTable.MoreWanted[JobRun]) -> None:
+        event.stop()
+        self.run_worker(partial(self._more, event.last, self.wanted), group="more", exclusive=True)
+
+    async def _more(self, last: JobRun, wanted: WantedRuns) -> None:
+        try:
+            page = await self._page(wanted, last, PAGE)
+        except DatabaseError as error:
+            self.failure = word(error)
+            page = Page[JobRun]((), complete=False)
+        if wanted is self.wanted:
+            self.history.add(page.rows, page.complete)
 
     def narrow(self, subject: str) -> None:
         self.wanted = parse_history(subject)
         self.place = Place("jobs", subject.strip())
         self._tell_filter()
+        self.history.show((), complete=False)
         self.reload()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -217,14 +248,6 @@ class JobsScreen(DeckScreen[JobsSnapshot]):
         self.refresh_bindings()
 
 
-@dataclass(frozen=True, slots=True)
-class WantedRuns:
-    """What the history is narrowed to."""
-
-    job: str | None = None
-    outcome: str | None = None
-
-
 _NAMES = tuple(job.name for job in JOBS)
 
 
@@ -255,13 +278,19 @@ def _due(row: JobState) -> tuple[str, Tone]:
 def _doing(row: JobState) -> tuple[str, Tone]:
     if row.last is not None and row.last.outcome == "running":
         pace = row.last.pace
-        return f"{row.last.os_user}: {pace_words(pace) if pace else row.last.progress or 'starting'}", Tone.ACCENT
+        words = pace_words(pace) if pace else row.last.progress or "starting"
+        return f"{row.last.os_user}: {words}{_stopping(row.last)}", Tone.ACCENT
     return row.job.title, Tone.DIM
+
+
+def _stopping(run: JobRun) -> str:
+    return f"; {run.cancel_by} asked it to stop" if run.outcome == "running" and run.cancel_by else ""
 
 
 def _message(run: JobRun) -> str:
     dry = "(dry run) " if run.dry_run else ""
-    return dry + (run.message or run.progress or "")
+    begun = "starting" if run.outcome == "running" else ""
+    return dry + (run.message or run.progress or begun) + _stopping(run)
 
 
 def _whole(run: JobRun) -> str:

@@ -18,6 +18,8 @@ from db.migrate import ADVISORY_CLASS
 
 SILENCE = timedelta(seconds=30)
 """A run that did not beat for this long is taken for crashed; it beats every few seconds."""
+CRASHED = "its process or connection ended without a word"
+"""What there is to say of such a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class JobRun:
     outcome: str
     counts: dict[str, int]
     progress: str | None
+    cancel_by: str | None  # who asked it to stop
     message: str | None
     duration_s: float
     unit: str | None
@@ -56,11 +59,14 @@ class JobRun:
         return self.outcome in ("failed", "partial", "crashed")
 
 
+_SILENT: dict[str, object] = {"silence": SILENCE, "crashed": CRASHED}
 _SELECT: LiteralString = """
     SELECT run_id, job, dry_run, os_user, ssh_source, db_role, started_at, finished_at,
            coalesce(outcome, CASE WHEN heartbeat_at < clock_timestamp() - %(silence)s THEN 'crashed' ELSE 'running' END)
                AS outcome,
-           counts, progress, message,
+           counts, progress, cancel_by,
+           coalesce(message, CASE WHEN outcome IS NULL AND heartbeat_at < clock_timestamp() - %(silence)s
+                                  THEN %(crashed)s END) AS message,
            extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8 AS duration_s,
            unit, done, total, spent_s,
            extract(epoch FROM coalesce(finished_at, clock_timestamp()) - done_at)::float8 AS since_s
@@ -105,31 +111,38 @@ class JobHistory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, *, job: str | None = None, outcome: str | None = None, limit: int = 50) -> tuple[JobRun, ...]:
-        """Runs, newest first; of one job, or of one outcome as JobRun has it."""
+    async def page(
+        self, *, job: str | None = None, outcome: str | None = None, before: JobRun | None = None, limit: int = 50
+    ) -> tuple[JobRun, ...]:
+        """Runs, newest first; of one job, of one outcome as JobRun has it, behind the last of the page `before`."""
         conditions: list[LiteralString] = ["true"]
         if job is not None:
             conditions.append("job = %(job)s")
-        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY started_at DESC LIMIT %(limit)s"
+        if before is not None:
+            conditions.append("(started_at, run_id) < (%(at)s, %(run_id)s)")
+        query = _SELECT + " WHERE " + " AND ".join(conditions)
         if outcome is not None:
-            query = "SELECT * FROM (" + _SELECT + " WHERE " + " AND ".join(conditions)
-            query += ") runs WHERE outcome = %(outcome)s ORDER BY started_at DESC LIMIT %(limit)s"
+            query = "SELECT * FROM (" + query + ") runs WHERE outcome = %(outcome)s"
+        parameters = _SILENT | {"job": job, "outcome": outcome, "limit": limit}
+        if before is not None:
+            parameters |= {"at": before.started_at, "run_id": before.run_id}
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(JobRun))
-            parameters = {"job": job, "outcome": outcome, "limit": limit, "silence": SILENCE}
-            await cursor.execute(query, parameters)
+            await cursor.execute(query + " ORDER BY started_at DESC, run_id DESC LIMIT %(limit)s", parameters)
             return tuple(await cursor.fetchall())
 
     async def last(self, jobs: Sequence[str]) -> dict[str, JobRun]:
-        """The newest run of each of these jobs, by name; a job that never ran is missing. One index look-up a job."""
+        """The run of each of these jobs that tells how it is, by name: one that goes on, else the newest that was not
+        dry and not skipped. A job that never ran is missing."""
         query = (
             "SELECT run.* FROM unnest(%(jobs)s::text[]) AS wanted(name) CROSS JOIN LATERAL ("
             + _SELECT
-            + " WHERE job = wanted.name ORDER BY started_at DESC LIMIT 1) run"
+            + """ WHERE job = wanted.name AND (outcome IS NULL OR NOT dry_run AND outcome <> 'skipped')
+                  ORDER BY started_at DESC LIMIT 1) run"""
         )
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(JobRun))
-            await cursor.execute(query, {"jobs": list(jobs), "silence": SILENCE})
+            await cursor.execute(query, {"jobs": list(jobs)} | _SILENT)
             return {run.job: run for run in await cursor.fetchall()}
 
     async def due_in(self, every_s: Mapping[str, int]) -> dict[str, float]:
@@ -154,7 +167,7 @@ class JobHistory:
         """One run, or None."""
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(JobRun))
-            await cursor.execute(_SELECT + " WHERE run_id = %(run_id)s", {"run_id": run_id, "silence": SILENCE})
+            await cursor.execute(_SELECT + " WHERE run_id = %(run_id)s", {"run_id": run_id} | _SILENT)
             return await cursor.fetchone()
 
     async def begin(self, run_id: UUID, job: str, actor: Actor, *, dry_run: bool) -> None:
@@ -162,10 +175,10 @@ class JobHistory:
         async with self._database.writing() as connection:
             cursor = await connection.execute(
                 """UPDATE console.job_run SET outcome = 'crashed', finished_at = heartbeat_at,
-                          message = 'its process or connection ended without a word'
+                          message = %s
                    WHERE job = %s AND outcome IS NULL RETURNING """
                 + _ENDED,
-                (job,),
+                (CRASHED, job),
             )
             await _on_record(connection, await cursor.fetchall())
             await connection.execute(

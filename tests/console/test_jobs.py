@@ -1,5 +1,6 @@
 """Running a job from the console: what it would do, what it did, and that others see it."""
 
+import getpass
 from pathlib import Path
 
 import psycopg
@@ -100,17 +101,34 @@ async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(bu
         """INSERT INTO console.job_run (run_id, job, os_user, unit, done, total, spent_s)
            VALUES (gen_random_uuid(), 'calculate-bills', 'cron', 'customers', 500, 2000, 50)""",
     )
+    query(  # more than a page of them
+        business,
+        """INSERT INTO console.job_run (run_id, job, os_user, started_at, finished_at, outcome, message)
+           SELECT gen_random_uuid(), 'sync-chain', 'cron', now() - n * interval '10 d', now(), 'succeeded', 'run ' || n
+           FROM generate_series(1, 150) n""",
+    )
     async with console(business) as deck:
         await deck.say(":", "jobs")
         await deck.sees("rolled", "late", "in ")
         await deck.sees("cron: 500 of 2,000 customers · 10/s · 2 min left")
+        while "› calculate-bills" not in deck.text:
+            await deck.press("down")
+        await deck.press("ctrl+x")
+        await deck.until(
+            lambda: f"{getpass.getuser()} asked it to stop" in deck.prose, "everybody sees that it was asked"
+        )
+        await deck.press("tab", "end")
+        await deck.sees("run 97")  # the first of the next page
+        await deck.press("end")
+        await deck.sees("run 150")
+        await deck.press("shift+tab")
         await deck.say("/", "clean-up lost")
         await deck.sees("'lost' is neither a job nor an outcome")
         await deck.press("escape")
         await deck.say("/", "clean-up failed")
         await deck.sees("history of clean-up failed")
         await deck.sees_no("rolled")
-        await deck.press("tab")
+        await deck.press("tab", "home")
         await deck.until(lambda: error in deck.prose, "the whole error")
         await deck.press("ctrl+r")
         await deck.sees("Run clean-up", "deleted for good")

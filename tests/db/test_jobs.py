@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import ClassVar
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from db.audit import Actor
 from db.database import Database
 from db.errors import Refused
-from db.jobs.history import JobHistory
+from db.jobs.history import CRASHED, JobHistory
 from db.jobs.job import Job, Pace, PartlyFailed, Run
 from db.jobs.runner import run_job
 from db.source import JOBS, Source
@@ -123,14 +124,16 @@ async def test_a_run_that_died_is_shown_as_crashed(database: Database, dsn: str)
     await run_job(database, _Slow(), actor=ANN)
     with psycopg.connect(dsn) as connection:
         connection.execute(
-            """UPDATE console.job_run SET outcome = NULL, finished_at = NULL,
+            """UPDATE console.job_run SET outcome = NULL, message = NULL, finished_at = NULL,
                       heartbeat_at = clock_timestamp() - interval '1 minute'"""
         )
     history = JobHistory(database)
-    assert [run.outcome for run in await history.page()] == ["crashed"]
+    assert [(run.outcome, run.message) for run in await history.page()] == [("crashed", CRASHED)]
     await run_job(database, _Slow(), actor=ANN)
     assert [run.outcome for run in await history.page()] == ["succeeded", "crashed"]
     assert [run.outcome for run in await history.page(outcome="crashed")] == ["crashed"]
+    newest, *older = await history.page()
+    assert await history.page(before=newest) == tuple(older)
 
 
 async def test_the_last_run_of_each_job_is_found_at_once(database: Database) -> None:
@@ -141,11 +144,19 @@ async def test_the_last_run_of_each_job_is_found_at_once(database: Database) -> 
     await run_job(database, _Slow(), actor=ANN)
     await run_job(database, Other(PartlyFailed("half of it")), actor=ANN)
     await run_job(database, _Slow(), actor=BOB)
-    last = await JobHistory(database).last(["slow", "other", "never-run"])
-    assert {name: (run.os_user, run.outcome, run.bad) for name, run in last.items()} == {
-        "slow": ("bob", "succeeded", False),
-        "other": ("ann", "partial", True),
-    }
+    history = JobHistory(database)
+    # What was only tried, or skipped, does not hide how the job is; one that goes on comes first.
+    await run_job(database, Other(), actor=BOB, dry_run=True)
+    await history.skip(uuid4(), "other", BOB, "ann", dry_run=False)
+
+    async def last() -> dict[str, tuple[str, str, bool]]:
+        found = await history.last(["slow", "other", "never-run"])
+        return {name: (run.os_user, run.outcome, run.bad) for name, run in found.items()}
+
+    assert await last() == {"slow": ("bob", "succeeded", False), "other": ("ann", "partial", True)}
+    await history.begin(uuid4(), "slow", ANN, dry_run=False)
+    await history.skip(uuid4(), "slow", BOB, "ann", dry_run=False)
+    assert (await last())["slow"] == ("ann", "running", False)
 
 
 class _LooksAtItsLock(_Slow):

@@ -171,6 +171,21 @@ async def test_a_reader_at_the_top_sees_new_rows_appear_above() -> None:
         assert "10 somebody" in pointed(app.table)
 
 
+async def test_a_table_that_nobody_is_in_goes_on_showing_what_is_new_however_much_comes() -> None:
+    app = TableApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.table.show(people(*range(30, 60)), complete=True)
+        app.screen.set_focus(None)
+        app.table.show(people(*range(60)), complete=True)
+        assert "0 somebody" in pointed(app.table)
+        assert ids(app.table)[:2] == [0, 1]
+        app.table.focus()
+        await pilot.press("down")
+        app.screen.set_focus(None)  # it was left on a row of its reader's
+        app.table.show(people(*range(-40, 60)), complete=True)
+        assert "1 somebody" in pointed(app.table)
+
+
 async def test_a_renewed_row_under_the_cursor_is_told() -> None:
     app = TableApp()
     async with app.run_test(size=SIZE) as pilot:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from db.database import Database
+from db.jobs.history import CRASHED
 from db.source import Source
 from db.suiftly.attention import attention
 from db.suiftly.attention.disk_watch import DiskWatch
@@ -47,6 +48,17 @@ async def test_a_job_that_fails_or_is_no_longer_run_is_a_line_until_it_runs_agai
     for job in ("calculate-bills", "generate-mm-vault", "monthly-reset"):
         ran(dsn, job, "succeeded", hours_ago=0)
     execute(dsn, "UPDATE console.job_run SET started_at = now() WHERE outcome = 'succeeded'")
+    assert await look(database) == []
+    # Killed: nothing of it is on record until it runs again, an hour later. One that goes on is no trouble.
+    for job, silence_s in (("calculate-bills", 40), ("monthly-reset", 0)):
+        execute(
+            dsn,
+            """INSERT INTO console.job_run (run_id, job, os_user, started_at, heartbeat_at)
+               VALUES (gen_random_uuid(), %s, 'cron', now() + interval '1 s', now() - make_interval(secs => %s))""",
+            job, silence_s,
+        )  # fmt: skip
+    assert await look(database) == [("warn", "jobs:calculate-bills", f"calculate-bills crashed: {CRASHED}")]
+    ran(dsn, "calculate-bills", "succeeded", hours_ago=-1)
     assert await look(database) == []
     # What metering leaves undone says more than that it failed.
     ran(dsn, "aggregate-usage", "failed", hours_ago=0)
