@@ -2,19 +2,23 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from db.source import invent_business
 from tests.console.command import opsdeck, running, until
+from tests.databases import copied
 from tests.db.seed import CUSTOMER, add_customer, add_key
 
 
-@pytest.fixture
-def invented(dsn: str) -> str:
-    asyncio.run(invent_business(dsn, customers=40, rate=1, seed=3))
-    return dsn
+@pytest.fixture(scope="module")
+def invented(server_dsn: str, migrated_template: str) -> Iterator[str]:
+    """One for all: each test looks at what came to be since it began."""
+    with copied(server_dsn, migrated_template) as dsn:
+        asyncio.run(invent_business(dsn, customers=40, rate=1, seed=3))
+        yield dsn
 
 
 def log(dsn: str) -> tuple[int, int, int]:

@@ -1,5 +1,7 @@
 """Thirty days of usage and money that add up."""
 
+import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
@@ -12,6 +14,7 @@ from db.errors import Refused
 from db.suiftly.simulation import History, backfill, log_begin, populate, write_history
 from db.suiftly.simulation.charted import write_rollups
 from db.suiftly.usage.latency import SLOTS
+from tests.databases import copied, name_of
 from tests.db.suiftly.books import calculate
 
 NOW = datetime(2026, 6, 3, 9, 30, 20, tzinfo=UTC)
@@ -21,6 +24,30 @@ async def fetch(connection: psycopg.AsyncConnection[TupleRow], statement: str) -
     return await (await connection.execute(statement.encode())).fetchall()
 
 
+@pytest.fixture(scope="module")
+def written(server_dsn: str, migrated_template: str) -> Iterator[tuple[str, History]]:
+    """Name of a database with a history, which each test copies."""
+
+    async def write(dsn: str) -> History:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            await populate(connection, 300, 42, NOW)
+            return await write_history(connection, NOW, 42)
+
+    with copied(server_dsn, migrated_template) as dsn:
+        yield name_of(dsn), asyncio.run(write(dsn))
+
+
+@pytest.fixture
+def history(written: tuple[str, History]) -> History:
+    return written[1]
+
+
+@pytest.fixture
+def dsn(server_dsn: str, written: tuple[str, History]) -> Iterator[str]:
+    with copied(server_dsn, written[0]) as dsn:
+        yield dsn
+
+
 @pytest.fixture
 async def connection(dsn: str):
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
@@ -28,9 +55,11 @@ async def connection(dsn: str):
 
 
 @pytest.fixture
-async def history(connection: psycopg.AsyncConnection[TupleRow]) -> History:
-    await populate(connection, 300, 42, NOW)
-    return await write_history(connection, NOW, 42)
+async def fresh(server_dsn: str, migrated_template: str):
+    """A connection to a database without customers."""
+    with copied(server_dsn, migrated_template) as dsn:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            yield connection
 
 
 async def test_the_money_adds_up(connection: psycopg.AsyncConnection[TupleRow], history: History) -> None:
@@ -212,25 +241,25 @@ async def test_the_raw_log_begins_where_usage_ends(
 
 
 @pytest.mark.parametrize("day", [1, 2, 15, 31])
-async def test_any_day_of_the_month(connection: psycopg.AsyncConnection[TupleRow], day: int) -> None:
+async def test_any_day_of_the_month(fresh: psycopg.AsyncConnection[TupleRow], day: int) -> None:
     now = datetime(2026, 7, day, 0, 20, tzinfo=UTC)
-    await populate(connection, 60, 5, now)
-    written = await write_history(connection, now, 5, log_minutes=0)
+    await populate(fresh, 60, 5, now)
+    written = await write_history(fresh, now, 5, log_minutes=0)
     assert written.end == datetime(2026, 7, day, tzinfo=UTC)
-    assert (await fetch(connection, "SELECT max(created_at) FROM billing_records"))[0][0] <= now
-    states = await fetch(connection, "SELECT DISTINCT status FROM billing_records")
+    assert (await fetch(fresh, "SELECT max(created_at) FROM billing_records"))[0][0] <= now
+    states = await fetch(fresh, "SELECT DISTINCT status FROM billing_records")
     assert {state for (state,) in states} == {"paid", "pending", "failed", "voided"}
 
 
-async def test_refused_without_the_marker(connection: psycopg.AsyncConnection[TupleRow]) -> None:
+async def test_refused_without_the_marker(fresh: psycopg.AsyncConnection[TupleRow]) -> None:
     with pytest.raises(Refused, match="populate"):
-        await write_history(connection, NOW, 1)
-    await connection.execute("INSERT INTO customers (customer_id, wallet_address) VALUES (7, '0x' || repeat('ab', 32))")
-    for attempt in (write_history(connection, NOW, 1), backfill(connection, 60, 10, 1, NOW)):
+        await write_history(fresh, NOW, 1)
+    await fresh.execute("INSERT INTO customers (customer_id, wallet_address) VALUES (7, '0x' || repeat('ab', 32))")
+    for attempt in (write_history(fresh, NOW, 1), backfill(fresh, 60, 10, 1, NOW)):
         with pytest.raises(Refused, match="not simulated"):
             await attempt
-    assert await fetch(connection, "SELECT count(*) FROM usage_records") == [(0,)]
-    assert await fetch(connection, "SELECT count(*) FROM haproxy_raw_logs") == [(0,)]
+    assert await fetch(fresh, "SELECT count(*) FROM usage_records") == [(0,)]
+    assert await fetch(fresh, "SELECT count(*) FROM haproxy_raw_logs") == [(0,)]
 
 
 async def test_the_charts_of_the_time_before_the_log_add_up_to_its_usage(
