@@ -38,7 +38,7 @@ def three(dsn: str) -> str:
     return dsn
 
 
-def test_a_row_is_copied_as_it_is_shown_and_the_route_is_named(three: str) -> None:
+def test_rows_are_copied_as_they_are_shown_and_the_route_is_named(three: str) -> None:
     with terminal(three, TMUX="") as screen:
         at_the_log(screen, "three/c")
         screen.type("o")
@@ -49,16 +49,11 @@ def test_a_row_is_copied_as_it_is_shown_and_the_route_is_named(three: str) -> No
         )
         assert "\x1bPtmux" not in screen.seen
         assert "203.0" not in line
-
-
-def test_marked_rows_are_copied_together_a_line_each(three: str) -> None:
-    with terminal(three, TMUX="") as screen:
-        at_the_log(screen, "three/c")
         screen.type(" ")
         screen.type("kk ")
         screen.type("o")
         screen.wait_for("Copied 2 rows")
-        assert [line.split()[-1] for line in copied(screen)[0].split("\n")] == ["one/a", "three/c"]
+        assert [line.split()[-1] for line in copied(screen)[1].split("\n")] == ["one/a", "three/c"]
 
 
 @pytest.mark.parametrize(("setting", "inside"), [("auto", "/tmp/tmux-0/default,1,0"), ("tmux", "")])
@@ -102,28 +97,25 @@ def lines_shown(screen: Terminal) -> list[str]:
     return screen.seen.rpartition("\x1b[?1049l")[2].replace("\r", "").split("\n")
 
 
-@pytest.mark.parametrize("key", ["\r", "q", "\x03"])
-def test_the_lines_in_view_stand_on_the_normal_screen_until_one_comes_back(three: str, key: str) -> None:
+def test_the_lines_in_view_stand_on_the_normal_screen_until_a_key_for_the_way_back(three: str) -> None:
     with terminal(three) as screen:
         at_the_log(screen, "three/c")
-        screen.type("\x04")
-        screen.wait_for(_CALL)
-        shown = lines_shown(screen)
-        title = next(n for n, line in enumerate(shown) if "time  " in line)
-        assert [line.split()[-1] for line in shown[title + 1 : title + 4]] == ["one/a", "two/b", "three/c"]
-        assert not any("\x1b" in line for line in shown[title + 1 : title + 4]), "plain"
-        quiet = len(screen.seen)
-        add_request(three, path_prefix="four/d")
-        screen.type("4")  # no key for the way back
-        with pytest.raises(AssertionError):
-            until(lambda: len(screen.seen) > quiet, 2)
-        screen.type(key)
-        screen.wait_for("four/d")
-        assert "\x1b[?1049h" in screen.seen[quiet:]
-        screen.type("\x04")
-        until(lambda: screen.seen.count(_CALL) == 2)
-        screen.type("\r")
-        until(lambda: screen.seen.count("\x1b[?1049h") == 3)
+        for times, (key, row) in enumerate((("\r", "four/d"), ("q", "five/e"), ("\x03", "six/f")), 1):
+            screen.type("\x04")
+            until(lambda: screen.seen.count(_CALL) == times)  # noqa: B023 - asked at once
+            shown = lines_shown(screen)
+            title = next(n for n, line in enumerate(shown) if "time UTC " in line)
+            assert [line.split()[-1] for line in shown[title + 1 : title + 4]] == ["one/a", "two/b", "three/c"]
+            assert not any("\x1b" in line for line in shown[title + 1 : title + 4]), "plain"
+            quiet = len(screen.seen)
+            add_request(three, path_prefix=row)
+            if times == 1:
+                screen.type("4")  # no key for the way back
+                with pytest.raises(AssertionError):
+                    until(lambda: len(screen.seen) > quiet, 2)  # noqa: B023
+            screen.type(key)
+            screen.wait_for(row)
+            assert "\x1b[?1049h" in screen.seen[quiet:]
         screen.type("q")
         assert screen.end() == 0
 
