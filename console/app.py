@@ -163,6 +163,7 @@ class OpsDeck(App[int]):
         await self.go(Place("overview"))
         self.run_worker(self.live.run(), group="services")
         self.run_worker(self.vitals.run(), group="services")
+        self.run_worker(self.vitals.watch_chain(), group="services")
         self.live.changed.subscribe(self, lambda _topic: self.vitals.wake())
 
     def _link_changed(self, link: Link) -> None:

@@ -9,6 +9,7 @@ from db.errors import DatabaseError, ReplicaUnavailable
 from db.source import Replica, Rights, SetMaintenance, Source, SystemControl, Visitor
 
 _PERIOD_S = 15.0
+_CHAIN_PERIOD_S = 60.0
 
 _Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, int | None, str]
 
@@ -34,6 +35,16 @@ class Vitals:
     async def run(self) -> None:
         """Reads for ever."""
         await self._refresh.run()
+
+    async def watch_chain(self) -> None:
+        """Asks the node now and then, so that it shows when it is gone, and when it is back; nobody without one."""
+        if self.source.chain is not None:
+            ask = self.source.chain.reader.service_info
+            await Refresh(ask, self._chain_told, self._chain_told, _CHAIN_PERIOD_S).run()
+
+    def _chain_told(self, _: object) -> None:
+        self.chain = self.source.chain_trouble
+        self.tell(self)
 
     def wake(self) -> None:
         """Read as soon as possible."""
@@ -65,7 +76,7 @@ class Vitals:
 
     def _show(self, read: _Read) -> None:
         self.control, self.rights, self.others, self.asked, self.still_served, self.replica = read
-        self.chain = "chain does not answer" if self.source.chain_is_left_alone else ""
+        self.chain = self.source.chain_trouble
         self.tell(self)
 
     def _fail(self, failure: Failure) -> None:

@@ -1,7 +1,7 @@
 """What all screens share: one snapshot loaded again and again, the header, the prompt, going places."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -24,6 +24,9 @@ from widgets.status_line import Item, StatusLine
 from widgets.tone import Tone
 
 Snapshot = TypeVar("Snapshot")
+Answer = TypeVar("Answer")
+
+_BESIDE_S = 10.0
 
 
 class DeckScreen(Screen[None], Generic[Snapshot]):
@@ -54,6 +57,7 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
         self._loaded: float | None = None
         self._loaded_at: datetime | None = None
         self._refresh = Refresh(self.load, self._show, self._fail, self.period, self.breather)
+        self._beside: list[Refresh[Any]] = []
 
     @property
     def deck(self) -> Deck:
@@ -90,15 +94,32 @@ class DeckScreen(Screen[None], Generic[Snapshot]):
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: no loads."""
-        self._refresh.pause()
+        for refresh in (self._refresh, *self._beside):
+            refresh.pause()
 
     def on_screen_resume(self) -> None:
         """Seen again: what is shown is brought up to date at once."""
-        self._refresh.resume()
+        for refresh in (self._refresh, *self._beside):
+            refresh.resume()
 
     def reload(self) -> None:
         """Load as soon as possible."""
-        self._refresh.wake()
+        for refresh in (self._refresh, *self._beside):
+            refresh.wake()
+
+    def ask_beside(
+        self, ask: Callable[[], Awaitable[Answer]], told: Callable[[Answer | Failure], None]
+    ) -> Refresh[Answer]:
+        """Asks somebody else again and again while the screen is seen: one who may take seconds to answer."""
+
+        def tell(answer: Answer | Failure) -> None:
+            if self._there:
+                told(answer)
+
+        refresh = Refresh(ask, tell, tell, _BESIDE_S)
+        self._beside.append(refresh)
+        self.run_worker(refresh.run(), group="beside")
+        return refresh
 
     def narrow(self, subject: str) -> None:
         """Shows what a place's subject says; screens without a search ignore it."""

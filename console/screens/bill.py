@@ -1,7 +1,6 @@
 """One bill: what it is made of, to the cent, what was done to it; paying it, failing it, trying again."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Final
 from uuid import UUID
 
@@ -10,9 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from console.failures import Failure
 from console.parts.bill_words import bill_tone
 from console.parts.history import history_facts
 from console.places import Place
+from console.refresh import Refresh
 from console.screens.base import DeckScreen
 from console.words import dollars, moment, short
 from db.chain.values import ChainValueError, Digest
@@ -20,7 +21,6 @@ from db.errors import Refused
 from db.source import (
     SIGNS,
     AuditRow,
-    Bill,
     BillDetail,
     BillLine,
     FailBill,
@@ -44,6 +44,10 @@ _ACTIONS: Final[dict[str, tuple[type[Operation], tuple[str, ...]]]] = {
 _PAY_HINT: Final = "digest of the transaction, Base58 or hex; `DIGEST unverified` where no node can tell"
 _VERDICTS: Final = {Verdict.VERIFIED: Tone.GOOD, Verdict.MISMATCH: Tone.BAD}
 _TONES = {"adjustment": Tone.NOTICE, "carried over": Tone.NOTICE, "rounding": Tone.DIM}
+
+
+_Checked = tuple[str, PaymentCheck]
+"""What the chain says of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class BillScreen(DeckScreen[BillSnapshot]):
             "What it is made of is not on record here.",
             id="lines",
         )  # fmt: skip
-        self._asked_for: str | None = None
-        self._on_chain: PaymentCheck | None = None
+        self._on_chain: _Checked | None = None
+        self._asking: Refresh[_Checked | None] | None = None
 
     def compose_body(self) -> ComposeResult:
         yield Facts(id="facts")
@@ -100,6 +104,8 @@ class BillScreen(DeckScreen[BillSnapshot]):
 
     def on_mount(self) -> None:
         self.table.focus()
+        if self.source.chain is not None:
+            self._asking = self.ask_beside(self._ask_chain, self._chain_told)
 
     @property
     def heading(self) -> str:
@@ -122,28 +128,46 @@ class BillScreen(DeckScreen[BillSnapshot]):
         return named[0]
 
     def paint(self, snapshot: BillSnapshot) -> None:
-        bill = snapshot.detail.bill
-        if self.source.chain is not None and bill.type == "charge" and bill.tx_digest not in (None, self._asked_for):
-            self._asked_for, self._on_chain = bill.tx_digest, None
-            self.run_worker(partial(self._ask_chain, bill), group="chain", exclusive=True)
+        if self._asking is not None and self._paid_by is not None and self._check is None:
+            self._asking.wake()
         self.query_one("#facts", Facts).tell([*_facts(snapshot.detail), *self._chain()])
         self.query_one("#record", Facts).tell(history_facts(snapshot.history[:20]))
         self.table.show(snapshot.detail.lines, complete=True)
         self.refresh_bindings()
 
-    async def _ask_chain(self, bill: Bill) -> None:
-        """Once for a digest, beside the screen: a node may take seconds to answer."""
-        self._on_chain = await self.source.payment_on_chain(bill)
-        if self.snapshot is not None and self._there:
+    @property
+    def _paid_by(self) -> str | None:
+        """The digest that a charge carries."""
+        bill = None if self.snapshot is None else self.snapshot.detail.bill
+        return bill.tx_digest if bill is not None and bill.type == "charge" else None
+
+    @property
+    def _check(self) -> PaymentCheck | None:
+        """What the chain says of that; None: it has not been asked."""
+        known = self._on_chain
+        return known[1] if known is not None and known[0] == self._paid_by else None
+
+    async def _ask_chain(self) -> _Checked | None:
+        """Again until it is verified."""
+        digest, known = self._paid_by, self._check
+        if self.snapshot is None or digest is None:
+            return None
+        if known is not None and known.verdict is Verdict.VERIFIED:
+            return digest, known
+        return digest, await self.source.payment_on_chain(self.snapshot.detail.bill)
+
+    def _chain_told(self, found: _Checked | Failure | None) -> None:
+        if self.snapshot is not None and not isinstance(found, Failure):
+            self._on_chain = found
             self.paint(self.snapshot)
 
     def _chain(self) -> list[Fact]:
         """What the chain says of the digest; nothing without one, or without a chain."""
-        if self._asked_for is None:
+        if self._asking is None or self._paid_by is None:
             return []
-        if self._on_chain is None:
+        check = self._check
+        if check is None:
             return [("on chain", "asking the node …", Tone.DIM)]
-        check = self._on_chain
         return [("on chain", f"{check.verdict}: {check.sentence}", _VERDICTS.get(check.verdict, Tone.WARN))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -7,12 +7,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from console.failures import Failure, word
+from console.failures import Failure
 from console.parts.event_words import outcome_cell
 from console.places import Place
 from console.screens.listing import ListScreen
 from console.words import moment
-from db.errors import DatabaseError
 from db.source import (
     EVENT_OUTCOMES,
     EVENT_SEARCH_HINT,
@@ -64,16 +63,10 @@ class ChainScreen(ListScreen[InboxEvent, EventSearch]):
 
     def on_mount(self) -> None:
         if self.source.chain is not None:
-            self.run_worker(self._ask_node, group="node", exclusive=True)
+            self.ask_beside(self.source.chain.reader.service_info, self._node_told)
 
-    async def _ask_node(self) -> None:
-        """Once, beside the screen: a node may take seconds to answer."""
-        if self.source.chain is None:
-            return
-        try:
-            self._node = await self.source.chain.reader.service_info()
-        except DatabaseError as error:
-            self._node = word(error)
+    def _node_told(self, node: NodeInfo | Failure) -> None:
+        self._node = node
         self._tell_reading()
 
     def parse(self, text: str) -> EventSearch:
@@ -128,14 +121,15 @@ def _node(chain: EscrowChain | None, node: NodeInfo | Failure | None) -> list[Fa
     if chain is None:
         return [("chain", _HOW, Tone.DIM)]
     target = str(chain.reader.config.target)
-    again = chain.reader.health.asks_again_in_s
-    if again is not None:
-        return [("node", f"▲ {target} failed too often, and is left alone for {again:.0f} s more", Tone.WARN),
-                ("because", chain.reader.health.error or "-", Tone.WARN)]  # fmt: skip
+    health = chain.reader.health
+    if health.asks_again_in_s:
+        left = f"{health.asks_again_in_s:.0f} s more"
+        return [("node", f"▲ {target} failed too often, and is left alone for {left}", Tone.WARN),
+                ("because", str(health.error), Tone.WARN)]  # fmt: skip
     if node is None:
         return [("node", f"{target}: asking …", Tone.DIM)]
     if isinstance(node, Failure):
-        return [("node", f"▲ {target}: {node.text}", Tone.WARN)]
+        return [("node", f"▲ {node.text}", Tone.WARN)]
     return [("node", f"{target} answers: {node.chain}, has checkpoints {node.lowest:,} to {node.tip:,}", Tone.GOOD)]
 
 

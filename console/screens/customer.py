@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
-from console.failures import Failure, word
+from console.failures import Failure
 from console.parts.chain_facts import chain_facts
 from console.parts.customer_changes import CHANGE_HINT, CHANGE_WORDS, CHANGES, parse_change
 from console.parts.history import history_facts
@@ -17,7 +17,7 @@ from console.parts.revoking import ChosenKeys, blast_radius
 from console.places import Place
 from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
-from db.errors import DatabaseError, Refused
+from db.errors import Refused
 from db.source import (
     ApiKey,
     CheckedAccount,
@@ -112,16 +112,11 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
     def on_mount(self) -> None:
         self.table.focus()
         if self.source.chain is not None:
-            self.run_worker(self._ask_chain, group="chain", exclusive=True)
+            self.ask_beside(partial(self.source.escrow_books.checked_one, self.customer_id), self._chain_told)
 
-    async def _ask_chain(self) -> None:
-        """Once, beside the screen: a node may take seconds to answer."""
-        try:
-            async for found in self.source.escrow_books.checked(self.customer_id):
-                self._on_chain = found
-        except DatabaseError as error:
-            self._on_chain = word(error)
-        if self.snapshot is not None and self._there:
+    def _chain_told(self, found: CheckedAccount | Failure | None) -> None:
+        self._on_chain = found
+        if self.snapshot is not None:
             self.paint(self.snapshot)
 
     async def load(self) -> CustomerRecord:

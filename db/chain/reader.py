@@ -27,7 +27,7 @@ class ChainHealth:
 
     target: str
     asked: bool
-    error: str | None
+    error: ChainError | None  # None after an answer
     asks_again_in_s: float | None  # None while it is not left alone
 
 
@@ -126,8 +126,7 @@ class _Node:
 
     @property
     def health(self) -> ChainHealth:
-        error = self._breaker.error
-        return ChainHealth(str(self._target), self._asked, str(error) if error else None, self._breaker.opens_in_s)
+        return ChainHealth(str(self._target), self._asked, self._breaker.error, self._breaker.opens_in_s)
 
     def close(self) -> None:
         if self._wire is not None:

@@ -7,6 +7,8 @@ Importing this module imports pysui: 0.4 s and 20 MB. Only the reader does, in a
 """
 
 import asyncio
+import os
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Final, TypeVar
@@ -195,7 +197,14 @@ class Wire:
         if isinstance(error, TimeoutError | asyncio.TimeoutError):
             return ChainError(ErrorKind.TIMEOUT, f"{self._target}: no answer within {self._timeout_s:g} s")
         # What is left comes from sockets, HTTP/2 frames and messages cut short: another connection may do better.
-        return ChainError(ErrorKind.UNAVAILABLE, f"{self._target}: {str(error) or type(error).__name__}")
+        return ChainError(ErrorKind.UNAVAILABLE, f"{self._target}: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    """The system's own words for a failure of a socket; asyncio's repeat host, port and number, for each address."""
+    if numbers := re.findall(r"\[Errno ([0-9]+)\]", str(error)):
+        return ", ".join(dict.fromkeys(os.strerror(int(number)) for number in numbers))
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 class _Reading:

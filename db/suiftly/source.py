@@ -6,6 +6,7 @@ from time import monotonic
 
 from db.approvals import Approvals, announced
 from db.audit import Actor, Audit
+from db.chain.errors import ErrorKind
 from db.chain.units import Cents
 from db.database import Database
 from db.errors import DatabaseError, Denied, Refused
@@ -61,6 +62,7 @@ VAULT_JOBS = {job.vault: job for job in JOBS if isinstance(job, GenerateVault)}
 """What publishes each vault."""
 _PUBLISH_S = 60.0  # how long a publication waits for the end of another one
 _AGAIN_S = 0.3
+_CHAIN_TROUBLE = {ErrorKind.WRONG_CHAIN: "wrong chain", ErrorKind.NOT_LET_IN: "chain lets us not in"}
 
 
 class Source:
@@ -150,9 +152,10 @@ class Source:
         return (*await self.disk_watch.attention(), *await self.spending_watch.attention())
 
     @property
-    def chain_is_left_alone(self) -> bool:
-        """Whether the node failed so often that it is not asked for a while. Asks nobody."""
-        return self.chain is not None and self.chain.reader.health.asks_again_in_s is not None
+    def chain_trouble(self) -> str:
+        """What was wrong with the node when it was asked last, in a few words. Asks nobody."""
+        error = None if self.chain is None else self.chain.reader.health.error
+        return "" if error is None else _CHAIN_TROUBLE.get(error.kind, "chain does not answer")
 
     async def rights(self) -> Rights:
         """What the role of this console may do."""

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from console.settings import Profile, Settings
 from db.chain.reader import ChainReader
-from db.chain.simulated.ledger import Ledger
+from db.chain.simulated.ledger import CHAIN_ID, Ledger
 from db.chain.simulated.node import Node, serving
 from db.chain.values import Digest, ObjectId
 from db.database import Database
@@ -108,7 +108,8 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
     database = Database(business)
     await database.open()
     async with serving(node) as port:
-        chain = EscrowChain(ChainReader(quick(port, breaker_failures=1)), (ObjectId(PACKAGE),))
+        reader = ChainReader(quick(port, breaker_failures=1, breaker_s=0.3, chain_id=CHAIN_ID))
+        chain = EscrowChain(reader, (ObjectId(PACKAGE),))
         source = Source(database, chain=chain)
         job = next(job for job in JOBS if job.name == "sync-chain")
         assert (await source.run_job(job)).counts == {"events": 2, "mirrored": 1, "unmatched": 1}
@@ -141,10 +142,19 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
             await deck.sees("unknown: no node has the transaction")
             await deck.say(":", "overview")
             await deck.sees("sync-chain failed: ")
-            node.faults.answers = [(Status.UNAVAILABLE, "gone")]
+            node.faults.answers = [(Status.UNAVAILABLE, "gone")] * 1000
             await deck.say(":", str(CUSTOMER))
-            await deck.sees("not asked for")
             hint(business, "control")
-            await deck.sees("▲ chain does not answer")
+            await deck.sees("▲ chain does not answer", "not asked for")
+            node.faults.answers.clear()  # it is asked again without anybody coming back
+            await deck.sees_no("not asked for")
+            hint(business, "control")
+            await deck.sees_no("chain does not answer")
+            assert "$120.00" in deck.line("on chain")
+            ledger.chain_id, right = "another", ledger.chain_id
+            await reader.close()  # as a connection that breaks
+            hint(business, "customers")
+            await deck.sees("▲ wrong chain", "is of chain simulated (another), not of")
+            ledger.chain_id = right
         await source.close()
     await database.close()

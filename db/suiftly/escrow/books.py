@@ -183,6 +183,15 @@ class EscrowBooks:
             for found in await self._check(chain, accounts[start : start + _AT_ONCE]):
                 yield found
 
+    async def checked_one(self, customer: int) -> CheckedAccount | None:
+        """That of a customer; None when none is on record. Raises ChainError."""
+        try:
+            async for found in self.checked(customer):
+                return found
+        except Refused:
+            pass
+        return None
+
     def _configured(self) -> EscrowChain:
         if self._chain is None:
             raise not_configured()

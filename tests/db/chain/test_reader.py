@@ -226,7 +226,7 @@ async def test_a_node_that_does_not_answer_or_is_gone_is_left_in_time_and_found_
         assert asyncio.get_running_loop().time() - begun < 2
         await reader.close()
     text = await fails(ErrorKind.UNAVAILABLE, reader.service_info())
-    assert text.startswith(f"127.0.0.1:{port}: ")
+    assert text == f"127.0.0.1:{port}: Connection refused"
     node.faults.delay_s = 0
     async with serving(node, port=port):
         digest = next(iter(ledger.transactions))
@@ -243,11 +243,8 @@ async def test_a_node_that_keeps_failing_is_left_alone_for_a_while(ledger: Ledge
         text = await fails(ErrorKind.PAUSED, reader.service_info())
         assert re.search(r"not asked for \d s more, after 3 failures: .*restarting", text)
         health = reader.health
-        assert (health.asked, health.target, health.error) == (
-            True,
-            str(reader.config.target),
-            text[text.index("127") :],
-        )
+        assert (health.asked, health.target) == (True, str(reader.config.target))
+        assert str(health.error) == text[text.index("127") :]
         assert 0 < (health.asks_again_in_s or 0) <= 0.4
         asked = len(node.calls)
         await fails(ErrorKind.PAUSED, reader.events(ALL))
@@ -271,7 +268,7 @@ async def test_a_node_of_another_chain_is_refused_before_anything_is_read(ledger
             text = await fails(ErrorKind.WRONG_CHAIN, question())
             assert f"is of chain simulated ({CHAIN_ID}), not of 35834a8a" in text
         assert set(node.calls) == {"GetServiceInfo"}
-        assert "not of 35834a8a" in (reader.health.error or "")
+        assert "not of 35834a8a" in str(reader.health.error)
 
 
 async def test_what_the_node_no_longer_has_is_looked_for_in_the_archive(ledger: Ledger) -> None:
