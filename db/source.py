@@ -100,11 +100,13 @@ from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.end_sessions import EndSessions
 from db.suiftly.operations.escrow_event import DismissEvent
+from db.suiftly.operations.follow_upgrade import FollowUpgrade
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit
 from db.suiftly.operations.move_bill import FailBill, RetryBill
 from db.suiftly.operations.pay_bill import PayBill
 from db.suiftly.operations.publish_despite_warning import PublishDespiteWarning
+from db.suiftly.operations.reopen_event import ReopenEvent
 from db.suiftly.operations.reveal_address import RevealAddress
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW, RevokeKeys
 from db.suiftly.operations.rotate_key import RotateKey
@@ -209,6 +211,7 @@ __all__ = [
     "FailBill",
     "FilterError",
     "Finding",
+    "FollowUpgrade",
     "GatewayState",
     "GatewayVault",
     "Group",
@@ -256,6 +259,7 @@ __all__ = [
     "PublishDespiteWarning",
     "Receipt",
     "Reject",
+    "ReopenEvent",
     "Replica",
     "RequestFilter",
     "RequestRow",

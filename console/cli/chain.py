@@ -1,4 +1,4 @@
-"""opsdeck chain status | sync | reconcile | adjust, and what chain_events adds"""
+"""opsdeck chain status | sync | reconcile | adjust | follow, and what chain_events adds"""
 
 import re
 from argparse import Namespace
@@ -7,14 +7,15 @@ from typing import Any
 from console import failures
 from console.cli import chain_events, change, jobs
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.customers import customer_id
 from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from console.words import dollars, exact_dollars
 from db.chain.errors import NOT_CONFIGURED, ChainError
 from db.chain.models import ServiceInfo
 from db.chain.units import Cents
-from db.source import AdjustToChain, CheckedAccount, EscrowChain, Inbox
+from db.chain.values import ChainValueError, ObjectId, parse_object_id
+from db.source import AdjustToChain, CheckedAccount, EscrowChain, FollowUpgrade, Inbox
 
 _OUTCOMES = ("mirrored", "already_recorded", "noted", "unmatched", "conflict", "dismissed")
 _TELL_EVERY = 100  # accounts
@@ -37,22 +38,41 @@ def add(commands: Subparsers) -> None:
         "hold the accounts on the chain against the books; exit 1 on differences",
         "Nothing is corrected.",
     )
-    reconcile.add_argument("--customer", metavar="ID", type=customer_id, help="only this customer")
+    reconcile.add_argument("--customer", metavar="ID", type=who, help=f"only {WHO}")
     reconcile.add_argument(
         "--json", action="store_true", help="one JSON document, with the accounts without difference"
     )
     reconcile.set_defaults(run=run_reconcile)
     chain_events.add(verbs)
     adjusting = change.add_verb(verbs, "adjust", "bring ledger and cached balance of a customer to what the chain says")
-    adjusting.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
+    adjusting.add_argument("customer", metavar="ID", type=who, help=WHO)
     adjusting.add_argument("--to", metavar="USD", type=_balance, help="only if it comes to this, such as 70.00")
     adjusting.set_defaults(run=adjust)
+    following = change.add_verb(verbs, "follow", "put the account on record that a customer's account was upgraded to")
+    following.add_argument("customer", metavar="ID", type=who, help=WHO)
+    following.add_argument("--to", metavar="ACCOUNT", type=_account, help="only if it goes on as this one")
+    following.set_defaults(run=follow)
 
 
 async def adjust(context: Context, options: Namespace) -> int:
     change.check(context, options)
     async with context.source() as source:
-        return await change.carry_out(context, options, source, AdjustToChain(options.customer, options.to))
+        customer = await the_one(source, options.customer)
+        return await change.carry_out(context, options, source, AdjustToChain(customer, options.to))
+
+
+async def follow(context: Context, options: Namespace) -> int:
+    change.check(context, options)
+    async with context.source() as source:
+        customer = await the_one(source, options.customer)
+        return await change.carry_out(context, options, source, FollowUpgrade(customer, options.to))
+
+
+def _account(text: str) -> ObjectId:
+    try:
+        return parse_object_id(text, "--to")
+    except ChainValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _balance(text: str) -> Cents:
@@ -118,8 +138,9 @@ async def run_reconcile(context: Context, options: Namespace) -> int:
     checked: list[CheckedAccount] = []
     stopped: ChainError | None = None
     async with context.source() as source:
+        customer = None if options.customer is None else await the_one(source, options.customer)
         try:
-            async for account in source.escrow_books.checked(options.customer):
+            async for account in source.escrow_books.checked(customer):
                 checked.append(account)
                 if len(checked) % _TELL_EVERY == 0:
                     narrate(f"{len(checked):,} accounts checked")
@@ -165,9 +186,7 @@ def _rows(account: CheckedAccount) -> list[tuple[object, ...]]:
         dollars(books.cached_cents),
         exact_dollars(books.mirror_usd) + (" + other coins" if books.unvalued else ""),
     )
-    told = [(drift.figure, exact_dollars(drift.usd, plus="+"), drift.cause) for drift in account.drifts] or [
-        ("nothing", "-", "-")
-    ]
+    told = [(drift.figure, drift.words or "-", drift.cause) for drift in account.drifts] or [("nothing", "-", "-")]
     return [
         ((*figures, *one) if number == 0 else (books.customer_id, *[""] * 5, *one)) for number, one in enumerate(told)
     ]

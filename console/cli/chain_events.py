@@ -1,4 +1,4 @@
-"""opsdeck chain events | event | assign | accept | keep | dismiss"""
+"""opsdeck chain events | event | assign | accept | keep | dismiss | reopen"""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import customer_id, rows_at_most
+from console.cli.values import rows_at_most
 from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from console.words import exact_dollars
@@ -26,6 +26,7 @@ from db.source import (
     InboxEventDetail,
     KeepBooks,
     Operation,
+    ReopenEvent,
     Source,
 )
 
@@ -40,7 +41,7 @@ def add(verbs: Subparsers) -> None:
     events.add_argument(
         "--outcome", choices=("open", "all", *EVENT_OUTCOMES), default="open", help="(open: unmatched and conflict)"
     )
-    events.add_argument("--customer", metavar="ID", type=customer_id, help="only of this customer's account and books")
+    events.add_argument("--customer", metavar="ID", type=who, help="only of this customer's account and books")
     events.add_argument("--after", metavar="EVENT", type=_event, help="go on behind this one")
     events.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
     events.add_argument("--json", action="store_true", help="one JSON document")
@@ -54,6 +55,7 @@ def add(verbs: Subparsers) -> None:
     _add(verbs, "accept", "settle a conflict for the chain: mirror and ledger are set right", _made(AcceptChain))
     _add(verbs, "keep", "settle a conflict for the books: they stay as they are", _made(KeepBooks))
     _add(verbs, "dismiss", "say that an unmatched event belongs onto no books", _made(DismissEvent))
+    _add(verbs, "reopen", "take back that an event was dismissed or the books kept: it waits again", _made(ReopenEvent))
 
 
 def _add(verbs: Subparsers, name: str, summary: str, made: Made) -> ArgumentParser:
@@ -97,8 +99,9 @@ async def _find(source: Source, event: EventId) -> InboxEventDetail:
 
 async def list_events(context: Context, options: Namespace) -> int:
     known = {"open": _OPEN, "all": EVENT_OUTCOMES}
-    search = EventSearch(known.get(options.outcome, (options.outcome,)), options.customer)
     async with context.source() as source:
+        customer = None if options.customer is None else await the_one(source, options.customer)
+        search = EventSearch(known.get(options.outcome, (options.outcome,)), customer)
         after = None if options.after is None else (await _find(source, options.after)).event
         page = await source.escrow_events.page(search, after=after, limit=options.limit)
     if options.json:

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from console.failures import Failure
-from console.parts.chain_facts import chain_facts
+from console.parts.chain_facts import OFF, adjusts, chain_facts, follows
 from console.parts.customer_changes import CHANGE_HINT, CHANGE_WORDS, CHANGES, parse_change
 from console.parts.history import history_facts
 from console.parts.key_columns import key_columns
@@ -19,12 +19,14 @@ from console.screens.base import DeckScreen
 from console.words import dollars, limit_words, moment, short
 from db.errors import Refused
 from db.source import (
+    AdjustToChain,
     ApiKey,
     CheckedAccount,
     CreateKey,
     CustomerDetail,
     CustomerRecord,
     DisableService,
+    FollowUpgrade,
     Operation,
     ResumeCustomer,
     RevokeKeys,
@@ -43,6 +45,8 @@ _OPERATIONS: Final[dict[str, tuple[type[Operation], ...]]] = {
     "undo": (UndoRevocation,),
     "change": CHANGES,
     "change_status": (SuspendCustomer,),
+    "adjust": (AdjustToChain,),
+    "follow": (FollowUpgrade,),
 }
 
 
@@ -63,6 +67,8 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
             tooltip="Ledger, escrow, and what is spent of the limit",
         ),
         Binding("e", "events", "Events", show=False, id="customer.events", tooltip="Escrow events of this customer"),
+        Binding("ctrl+g", "adjust", "Adjust", id="customer.adjust", tooltip="Bring its books to what the chain says"),
+        Binding("ctrl+y", "follow", "Follow", id="customer.follow", tooltip="Put its upgraded account on record"),
         Binding("ctrl+n", "create", "New", id="customer.create", tooltip="Create a key for this customer"),
         Binding("ctrl+r", "revoke", "Revoke", id="customer.revoke", tooltip="Revoke the marked keys, or this one"),
         Binding("ctrl+u", "undo", "Undo", show=False, id="customer.undo", tooltip="Take back their revocation"),
@@ -133,17 +139,20 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
         self.refresh_bindings()
 
     def _chain(self, detail: CustomerDetail) -> list[Fact]:
-        """Nothing without a chain or an account on it."""
-        there = self.source.chain is not None and detail.customer.escrow_contract_id is not None
-        return chain_facts(self._on_chain) if there else []
+        """Nothing without an account."""
+        if detail.customer.escrow_contract_id is None:
+            return []
+        return list(OFF) if self.source.chain is None else chain_facts(self._on_chain)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do, or what has no meaning for a closed customer, is not bound."""
         if action not in _OPERATIONS:
             return True
+        if action in ("adjust", "follow") and not (adjusts if action == "adjust" else follows)(self._on_chain):
+            return False
         changeable = self.snapshot is not None and self.snapshot.detail.customer.status != "closed"
         may = any(map(self.deck.deck_state.may, _OPERATIONS[action]))
-        return may and (changeable or action in ("revoke", "undo"))
+        return may and (changeable or action in ("revoke", "undo", "adjust", "follow"))
 
     def action_log(self) -> None:
         self.go("requests", f"customer:{self.customer_id}")
@@ -153,6 +162,12 @@ class CustomerScreen(DeckScreen[CustomerRecord]):
 
     def action_events(self) -> None:
         self.go("chain", f"customer:{self.customer_id}")
+
+    def action_adjust(self) -> None:
+        self.deck.performer.start(AdjustToChain(self.customer_id))
+
+    def action_follow(self) -> None:
+        self.deck.performer.start(FollowUpgrade(self.customer_id))
 
     def action_revoke(self) -> None:
         ChosenKeys(self.table).revoke(self.deck, self.source)

@@ -26,6 +26,7 @@ from db.source import (
     InboxEventDetail,
     KeepBooks,
     Operation,
+    ReopenEvent,
     Source,
 )
 from widgets.facts import Fact, Facts
@@ -38,6 +39,7 @@ _ACTIONS: Final[dict[str, type[Operation]]] = {
     "drop": DismissEvent,
     "accept": AcceptChain,
     "keep": KeepBooks,
+    "reopen": ReopenEvent,
 }
 _MAX_ID: Final = 2**32 - 1
 
@@ -78,6 +80,7 @@ class EventScreen(DeckScreen[EventSnapshot]):
         Binding("ctrl+x", "drop", "Dismiss", id="event.dismiss", tooltip="Say that it belongs onto no books"),
         Binding("ctrl+y", "accept", "Accept", id="event.accept", tooltip="Settle the conflict for the chain"),
         Binding("ctrl+k", "keep", "Keep books", id="event.keep", tooltip="Settle the conflict for the books"),
+        Binding("ctrl+u", "reopen", "Reopen", id="event.reopen", tooltip="Take its dismissal back: it waits again"),
         Binding("c", "customer", "Customer", id="event.customer", tooltip="Whose event it is"),
     ]
     DEFAULT_CSS = """
@@ -142,6 +145,8 @@ class EventScreen(DeckScreen[EventSnapshot]):
             return False
         if action in ("accept", "keep"):
             return event.outcome == "conflict"
+        if action == "reopen":
+            return event.outcome == "dismissed"
         return event.outcome == "unmatched" and (action == "drop" or event.kind is not None)
 
     def action_assign(self) -> None:
@@ -166,6 +171,9 @@ class EventScreen(DeckScreen[EventSnapshot]):
 
     def action_keep(self) -> None:
         self.deck.performer.start(KeepBooks(self._event))
+
+    def action_reopen(self) -> None:
+        self.deck.performer.start(ReopenEvent(self._event))
 
     def action_customer(self) -> None:
         if self.snapshot is not None and self.snapshot.detail.event.customer_id is not None:

@@ -123,7 +123,7 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         assert_utc(drifted.json)
         assert [(of["books"]["customer_id"], of["expected_usd"], of["drifts"]) for of in drifted.json["accounts"]] == [
             (1, "70.00500000", [{"figure": "cached balance", "usd": "-0.01000000",
-                            "cause": "the cached balance is not the sum of the ledger"}]),
+                            "cause": "it is not the sum of the ledger"}]),
             (2, None, [{"figure": "account", "usd": None,
                         "cause": f"the node 127.0.0.1:{port} does not know the object: deleted, never there, or of "
                                  "another chain"}]),
@@ -147,7 +147,11 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         looked = opsdeck(None, "doctor", **there).out
         assert "warn  chain        simulated answers; read up to checkpoint 5 of 5; 2 events are on no books" in looked
         conflict = chain("reconcile", "--customer", "1")
-        assert conflict.out.count("+$2.00") == conflict.out.count("in conflict or dismissed: they are on no books") == 3
+        assert (
+            conflict.out.count("$2.00 too low")
+            == conflict.out.count("in conflict or dismissed: they are on no books")
+            == 3
+        )
         hold(ledger, ACCOUNT, 70_005_000)
         execute(two, "UPDATE console.chain_event SET outcome = 'noted' WHERE outcome = 'conflict'")
         assert chain("reconcile", "--customer", "1").out.count("it fits with charges_move_usdc = true") == 3
@@ -156,6 +160,10 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         execute(two, "UPDATE customers SET current_balance_usd_cents = 7001 WHERE customer_id = 1")
         sure = ("--reason", "as agreed", "--yes")
         assert "--to '70' is not a balance" in chain("adjust", "1", "--to", "70", *sure).complained(2)
+        evm = "0x" + "ab" * 20
+        assert "this is an Ethereum (EVM) address" in chain("adjust", evm, *sure).complained(2)
+        assert "this is an Ethereum (EVM) address" in chain("follow", "1", "--to", evm, *sure).complained(2)
+        assert "was not upgraded: there is nothing to follow" in chain("follow", "1", *sure).err
         assert "the chain comes to $70.00, not to $70.01" in chain("adjust", "1", "--to", "70.01", *sure).err
         adjusted = chain("adjust", "1", "--to", "70.00", *sure)
         assert adjusted.out.startswith("The books of customer 1 come to $70.00 now, as the chain does")
@@ -216,4 +224,5 @@ def settled_from_a_shell(dsn: str, chain: Callable[..., Result], stray: Digest) 
     done = chain("assign", nobody, "--customer", "3", *why, "--json").json
     assert (done["outcome"], done["after"]["customer:3"]) == ("done", {"escrow_contract_id": "0x" + "77" * 32})
     assert "is mirrored, not unmatched" in chain("dismiss", nobody, *why).err
+    assert "is mirrored, not dismissed" in chain("reopen", nobody, *why).err
     assert chain("events").out.count("\n") == 1

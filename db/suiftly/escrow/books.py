@@ -1,14 +1,12 @@
 """The escrow on the chain beside the books: how far the inbox is, and each account held against what the books say.
 
-Nothing here corrects anything. Whether a charge moves USDC on the chain is told differently by different documents of
-the contract, so it is a setting, and the balance is shown both ways.
+Nothing here corrects anything.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, Literal, LiteralString
+from typing import Final, LiteralString
 
 from psycopg.rows import class_row
 
@@ -19,9 +17,9 @@ from db.database import Connection, Database
 from db.errors import Refused
 from db.suiftly.attention import chain_late
 from db.suiftly.escrow.contract import EscrowAccount, EscrowChain, read_account
+from db.suiftly.escrow.drift import AccountBooks, CheckedAccount, Drift, compare
 
-Figure = Literal["account", "ledger", "cached balance", "mirror"]
-
+_MOST_UPGRADES: Final = 16
 _AT_ONCE: Final = 50  # accounts whose books are read together: soon behind the chain
 
 _CURSOR: LiteralString = """
@@ -106,52 +104,11 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountBooks:
-    """What the books and the inbox say about one account, in one instant.
+class Successor:
+    """The account that the one on record was upgraded to."""
 
-    `mirror_usd` has other coins in it at the rate that the ledger recorded, `other_usd` of it; those without a rate are
-    `unvalued` and not in it. `charged_usd` is charges less credits as the chain told them. `rest_usdc` is what
-    was below a cent and so is in no ledger. `open_usd` is what events on no books would add.
-    """
-
-    customer_id: int
-    account: str
-    at: datetime
-    cached_cents: int | None
-    ledger_cents: int
-    mirror_usd: Decimal
-    other_coins: int
-    other_usd: Decimal
-    unvalued: int
-    charged_usd: Decimal
-    rest_usdc: int
-    open_events: int
-    waiting: int  # those that nobody has decided about
-    open_usd: Decimal
-    initial_unknown: bool
-    newest_is_known: bool  # whether the inbox has the transaction that changed the account last
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """One figure of the books that is not what the chain says: `usd` is what it would take to become that."""
-
-    figure: Figure
-    usd: Decimal | None
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedAccount:
-    """An account held against its books. `balance_usd` is what the object holds, `after_charges_usd` that without what
-    was charged; the model says which of them is `expected_usd`. All are None when the account cannot be read."""
-
-    books: AccountBooks
-    balance_usd: Decimal | None
-    after_charges_usd: Decimal | None
-    expected_usd: Decimal | None
-    drifts: tuple[Drift, ...]
-    newest: str | None = None  # digest of the transaction that changed the account last
+    before: str
+    after: EscrowAccount
 
 
 class EscrowBooks:
@@ -192,6 +149,26 @@ class EscrowBooks:
             pass
         return None
 
+    async def successor(self, customer: int) -> Successor:
+        """What the account of a customer goes on as, after however many upgrades. Raises Refused when it does not, or
+        not as one of the same wallet, and ChainError."""
+        chain = self._configured()
+        async with self._database.reading() as connection:
+            accounts = await (await connection.execute(_ACCOUNTS, {"customer": customer})).fetchall()
+        if not accounts:
+            raise Refused(f"no escrow account is on record for customer {customer}")
+        first = account = await _account(chain, ObjectId(accounts[0][1]))
+        for _ in range(_MOST_UPGRADES):
+            if account.upgraded_to is None:
+                break
+            account = await _account(chain, account.upgraded_to)
+        if account is first:
+            raise Refused(f"the escrow account of customer {customer} was not upgraded: there is nothing to follow")
+        if account.upgraded_to is not None or account.owner != first.owner:
+            wrong = "goes on for ever" if account.upgraded_to else "belongs to another wallet"
+            raise Refused(f"the account goes on as {account.account}, which {wrong}; ask who runs the contract")
+        return Successor(first.account, account)
+
     def _configured(self) -> EscrowChain:
         if self._chain is None:
             raise not_configured()
@@ -205,6 +182,13 @@ class EscrowBooks:
         async with self._database.reading() as connection:
             books = await _books(connection, list(read), newest)
         return [_held(each, read[each.customer_id], chain) for each in books]
+
+
+async def _account(chain: EscrowChain, account: ObjectId) -> EscrowAccount:
+    read = _read((await chain.reader.objects([(account, None)]))[0], chain)
+    if isinstance(read, str):
+        raise Refused(f"the account {account} cannot be read: {read}")
+    return read[0]
 
 
 async def read_books(connection: Connection, customer: int, newest: str | None) -> AccountBooks | None:
@@ -239,59 +223,3 @@ def _held(books: AccountBooks, read: tuple[EscrowAccount, Digest | None] | str, 
         return CheckedAccount(books, None, None, None, (Drift("account", None, read),))
     checked = compare(books, read[0], charges_move_usdc=chain.charges_move_usdc)
     return replace(checked, newest=None if read[1] is None else str(read[1]))
-
-
-def compare(books: AccountBooks, account: EscrowAccount, *, charges_move_usdc: bool) -> CheckedAccount:
-    """Holds the account against its books, to the millionth of a dollar."""
-    balance = account.balance.dollars.value
-    after = balance - books.charged_usd
-    expected, otherwise = (balance, after) if charges_move_usdc else (after, balance)
-    rest = Decimal(books.rest_usdc) / 1_000_000
-    figures: dict[Figure, Decimal] = {"ledger": Decimal(books.ledger_cents) / 100 + rest, "mirror": books.mirror_usd}
-    if books.cached_cents is not None:
-        figures["cached balance"] = Decimal(books.cached_cents) / 100 + rest
-    right: set[Figure] = {figure for figure, usd in figures.items() if usd == expected}
-    moves = f"it fits with charges_move_usdc = {str(not charges_move_usdc).lower()}"
-    drifts: list[Drift] = []
-    for figure, usd in figures.items():
-        if figure not in right:
-            other_model = moves if books.charged_usd and usd == otherwise else None
-            causes = _causes(books, account, figure, expected - usd, right=right, other_model=other_model)
-            drifts.append(Drift(figure, expected - usd, next(causes)))
-    return CheckedAccount(books, balance, after, expected, tuple(drifts))
-
-
-def _causes(
-    books: AccountBooks,
-    account: EscrowAccount,
-    figure: Figure,
-    apart: Decimal,
-    *,
-    right: set[Figure],
-    other_model: str | None,
-) -> Iterator[str]:
-    """The likely causes: what explains the whole amount before what may."""
-    if account.upgraded_to is not None:
-        yield f"the account goes on as {account.upgraded_to}"
-    events = f"{books.open_events} event(s) of the account unmatched, in conflict or dismissed"
-    if books.open_events and apart == books.open_usd:
-        yield f"{events}: they are on no books"
-    if not books.newest_is_known:
-        yield "the account's last transaction is not in the inbox: run `opsdeck chain sync`"
-    if other_model is not None:
-        yield other_model
-    if figure == "cached balance" and "ledger" in right:
-        yield "the cached balance is not the sum of the ledger"
-    if figure == "ledger" and "mirror" in right:
-        yield "the ledger has entries that the mirror has not, or lacks some"
-    if books.initial_unknown and apart > 0:
-        yield "perhaps the initial deposit, which is unknown: the account was made before the node's history"
-    if books.other_usd and apart == -books.other_usd:
-        yield f"the books count {books.other_coins} transaction(s) in other coins; the account holds USDC alone"
-    if books.unvalued:
-        yield f"{books.unvalued} transaction(s) in other coins are in the mirror without a rate in the ledger"
-    if figure == "mirror" and "ledger" in right:
-        yield "the mirror lacks transactions that the ledger has"
-    if books.open_events:
-        yield f"{events}, and more"
-    yield "unexplained"

@@ -29,16 +29,17 @@ _IN_USDC: Final = ("deposit", "withdraw")
 INITIAL_UNKNOWN: Final = "initial deposit unknown"
 NO_INITIAL: Final = "the account was made without a deposit"
 _CREATION: Final = "AccountCreated"
+_UPGRADE: Final = "AccountUpgraded"
 # Known, and no money: creation emits no deposit even when it makes one.
 _NOTED: Final = {
     _CREATION: f"{INITIAL_UNKNOWN}: the event does not tell it",
-    "AccountUpgraded": "the account goes on as another object",
+    _UPGRADE: "the account goes on as another object: `opsdeck chain follow` puts that on record",
     "LimitChanged": "the spending limit on the chain was changed",
     "SetMonthlyLimit": "the spending limit on the chain was changed",
     "SetLimit": "the spending limit on the chain was changed",
     "MonthlyReset": "the month's charges on the chain were reset",
 }
-_ACCOUNT: Final = ("account_id", "account", "escrow_id")
+_ACCOUNT: Final = ("account_id", "account", "escrow_id", "old_account_id")
 _OWNER: Final = ("user_address", "owner", "user")
 _AMOUNT: Final = ("amount", "amount_usd_cents", "amount_usdc")
 _MOST_CENTS: Final = 10**14  # a trillion dollars, and what NUMERIC(20, 8) holds
@@ -85,6 +86,11 @@ class EscrowEvent:
     def makes_account(self) -> bool:
         """Whether it may have brought money that it does not tell."""
         return self.kind is None and self.name.removesuffix("Event") == _CREATION
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether an account goes on as another one."""
+        return self.kind is None and self.name.removesuffix("Event") == _UPGRADE
 
     @property
     def dollars(self) -> Dollars | None:

@@ -73,6 +73,8 @@ def _told(chain: EscrowChain, account: ObjectId, transaction: Transaction) -> Us
         if not chain.emits(event.type):
             continue
         says = read_event(event.type, event.fields)
+        if says.upgrades:
+            raise ChainValueError(f"{says.name}: the account may have taken over the money of another one")
         if says.account != account or says.kind is None:
             continue
         if not isinstance(says.amount, Usdc):

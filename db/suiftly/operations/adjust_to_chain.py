@@ -9,8 +9,10 @@ from db.chain.units import Cents, Usdc
 from db.database import Connection, Database
 from db.errors import DatabaseError, Refused, Stale
 from db.operations import Change, Preview
-from db.suiftly.escrow.books import AccountBooks, CheckedAccount, EscrowBooks, read_books
+from db.suiftly.escrow.books import EscrowBooks, read_books
 from db.suiftly.escrow.contract import EscrowChain
+from db.suiftly.escrow.drift import AccountBooks, CheckedAccount
+from db.suiftly.money import exact_dollars
 from db.suiftly.operations.asks_chain import AsksChain
 from db.suiftly.operations.of_customer import OfCustomer
 
@@ -57,10 +59,10 @@ class AdjustToChain(OfCustomer, AsksChain):
     async def informed(self, database: Database, chain: EscrowChain | None) -> Self:
         """With the account as it is now, or with why that cannot be told."""
         try:
-            checked = [one async for one in EscrowBooks(database, chain).checked(self.customer_id)]
+            found = await EscrowBooks(database, chain).checked_one(self.customer_id)
         except DatabaseError as error:
             return replace(self, found=None, trouble=str(error))
-        return replace(self, found=checked[0] if checked else None, trouble=None)
+        return replace(self, found=found, trouble=None if found else "no escrow account is on record")
 
     @property
     def weight(self) -> int:
@@ -81,14 +83,14 @@ class AdjustToChain(OfCustomer, AsksChain):
     async def preview(self, connection: Connection) -> Preview:
         found, needed = await self._needed(connection)
         books = found.books
-        causes = tuple(f"{drift.figure} {drift.usd:+,.2f}: {drift.cause}" for drift in found.drifts)
+        causes = tuple(f"The {drift.figure} is {drift.words}: {drift.cause}." for drift in found.drifts)
         return Preview(
             title=f"Adjust the books of customer {self.customer_id} to the chain, which comes to {needed.target}",
             verb="Adjust",
             changes=_changes(books, needed),
             consequences=(
-                f"The account holds {found.balance_usd:,.6f}, less charges {found.after_charges_usd:,.6f}; expected is "
-                f"{found.expected_usd:,.6f}. The mirror says {books.mirror_usd:,.6f} and stays.",
+                f"The account holds {_usd(found.balance_usd)}, {_usd(found.after_charges_usd)} less charges; "
+                f"{_usd(found.expected_usd)} is expected. The mirror says {_usd(books.mirror_usd)} and stays.",
                 *causes,
                 *((f"{needed.below} are below a cent and stay out of the books.",) if needed.below else ()),
                 "The entry is never taken back; nothing moves on the chain by this.",
@@ -132,6 +134,8 @@ class AdjustToChain(OfCustomer, AsksChain):
         if found is None or found.expected_usd is None:
             why = self.trouble or (found.drifts[0].cause if found else "the chain was not asked")
             raise Refused(f"the account cannot be read: {why}")
+        if found.goes_on_as is not None:
+            raise Refused(f"the account was upgraded: `opsdeck chain follow {self.customer_id}` first")
         now = await read_books(connection, self.customer_id, found.newest)
         if now is None or replace(now, at=found.books.at) != found.books:
             raise Stale(_MOVED)
@@ -155,6 +159,10 @@ def _changes(books: AccountBooks, needed: Correction) -> tuple[str, ...]:
     if books.cached_cents is None:
         return ledger, "the cached balance is not on record and stays so"
     return ledger, f"cached balance: {Cents(books.cached_cents)} → {needed.target}"
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "-" if amount is None else exact_dollars(amount)
 
 
 def _version(found: CheckedAccount) -> str:

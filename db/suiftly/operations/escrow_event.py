@@ -16,7 +16,7 @@ from db.errors import Refused, Stale
 from db.operations import Change, Operation, Preview
 from db.suiftly.escrow.contract import Kind, amount_of
 from db.suiftly.escrow.decision import OpenEvent
-from db.suiftly.escrow.events import EventId
+from db.suiftly.escrow.events import OPEN, EventId
 
 CACHED: Final = "The cached balance stays as it is; `opsdeck chain reconcile` tells what it would have to be."
 
@@ -34,6 +34,7 @@ _SETTLE: LiteralString = """
 _INSTEAD: Final = {
     "unmatched": "assign it to a customer, or dismiss it",
     "conflict": "accept the chain's version, or keep that of the books",
+    "dismissed": "reopen it first",
 }
 
 
@@ -104,8 +105,8 @@ class OfEvent(Operation):
             raise Refused(f"there is no event {self.event} in the inbox; look with `opsdeck chain events`")
         if found.outcome != self.source:
             instead = _INSTEAD.get(found.outcome)
-            why = f": {found.note}" if found.note and instead is None else ""
-            more = f"; {instead}" if instead else ", and was settled" if found.outcome == "dismissed" else ""
+            why = f": {found.note}" if found.note and found.outcome not in OPEN else ""
+            more = f"; {instead}" if instead else ""
             raise Refused(f"the event is {found.outcome.replace('_', ' ')}, not {self.source}{more}{why}")
         return found
 

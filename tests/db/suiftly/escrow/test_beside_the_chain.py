@@ -14,7 +14,7 @@ from db.chain.units import Cents
 from db.chain.values import Digest, ObjectId
 from db.database import Database
 from db.operations import Outcome
-from db.source import JOBS, AdjustToChain, EscrowChain, PayBill, Receipt, Source
+from db.source import JOBS, AdjustToChain, EscrowChain, FollowUpgrade, Operation, PayBill, Receipt, Source
 from tests.console.test_cli_chain import hold
 from tests.db.chain.world import ACCOUNT, OTHER_ACCOUNT, PACKAGE, SERVICE, USER, event, quick
 from tests.db.seed import add_customer
@@ -160,9 +160,9 @@ async def test_books_are_adjusted_to_the_account_once_and_only_when_nothing_is_o
     assert shown.changes == (
         "ledger: $100.00 → $125.00, by a credit of $25.00", "cached balance: $70.00 → $125.00",
     )  # fmt: skip
-    assert "The account holds 125.005000, less charges 125.005000; expected is 125.005000." in shown.consequences[0]
-    assert "The mirror says 100.005000 and stays." in shown.consequences[0]
-    assert any(line.startswith("ledger +25.00: ") for line in shown.consequences)
+    assert "holds $125.005, $125.005 less charges; $125.005 is expected." in shown.consequences[0]
+    assert "The mirror says $100.005 and stays." in shown.consequences[0]
+    assert any(line.startswith("The ledger is $25.00 too low: ") for line in shown.consequences)
     # Another login has to agree to more than $50.00; the approval is for this sum.
     execute(dsn, "INSERT INTO console.second_person (action, above, expires_after) VALUES (%s, 5000, '1 h')",
             AdjustToChain.action)  # fmt: skip
@@ -195,3 +195,57 @@ async def test_books_are_adjusted_to_the_account_once_and_only_when_nothing_is_o
     again = await source.perform(AdjustToChain(1), "as the chain shows")
     assert "ledger and cached balance come to $125.00 already" in again.message
     assert [one.books.ledger_cents async for one in source.escrow_books.checked(1)] == [12_500]
+
+
+async def test_an_upgrade_is_followed_to_the_account_of_the_same_wallet(world: World) -> None:
+    source, dsn = world.source, world.dsn
+    between, new = ObjectId("0x" + "66" * 32), ObjectId("0x" + "77" * 32)
+    world.ledger.commit(USER, [event("DepositEvent", account_id=ACCOUNT, amount=100_000_000)])
+    upgrade = event("AccountUpgraded", old_account_id=ACCOUNT, new_account_id=new, user_address=USER)
+    # Even where the new account is said to be made, what it holds came from the old one.
+    creation = event("AccountCreated", account_id=new, user_address=USER)
+    hold(world.ledger, new, 100_000_000)
+    world.ledger.commit(USER, [creation, upgrade], objects=[world.ledger.objects[new]])
+    world.ledger.commit(USER, [event("DepositEvent", account_id=new, amount=5_000_000)])
+    hold(world.ledger, ACCOUNT, 0)
+
+    async def refused(words: str, operation: Operation | None = None) -> None:
+        receipt = await source.perform(operation or FollowUpgrade(1), "as the contract says")
+        assert (receipt.outcome, words in receipt.message) == (Outcome.REFUSED, True), receipt.message
+
+    await refused("was not upgraded: there is nothing to follow")
+    await refused("no escrow account is on record for customer 3", FollowUpgrade(3))
+    assert "chain not configured" in (await world.unlinked.perform(FollowUpgrade(1), "try")).message
+    hold(world.ledger, ACCOUNT, 0, upgraded_to=between)
+    await refused(f"the account {between} cannot be read: the node 127.0.0.1:")
+    hold(world.ledger, between, 0, upgraded_to=ACCOUNT)
+    await refused("which goes on for ever")
+    hold(world.ledger, between, 0, upgraded_to=new)
+    hold(world.ledger, new, 105_000_000, user_address=SERVICE)
+    await refused("which belongs to another wallet")
+    hold(world.ledger, new, 105_000_000)
+    execute(dsn, "UPDATE customers SET escrow_contract_id = %s WHERE customer_id = 2", new)
+    await refused("is on record for customer 2; correct that first")
+    execute(dsn, "UPDATE customers SET escrow_contract_id = %s WHERE customer_id = 2", OTHER_ACCOUNT)
+    assert (await source.run_job(SYNC)).counts == {"events": 4, "mirrored": 1, "unmatched": 1, "noted": 2}
+    # Books are never brought to what an account holds that is empty since its upgrade.
+    await refused("the account was upgraded: `opsdeck chain follow 1` first", AdjustToChain(1))
+    [drift] = [drift async for one in source.escrow_books.checked(1) for drift in one.drifts]
+    assert drift.cause.startswith(f"it was upgraded and goes on as {between}: ")
+
+    shown = await source.preview(FollowUpgrade(1))
+    assert shown.changes == (f"escrow account: {ACCOUNT} → {new}",)
+    assert "It holds 105.000000 USDC and belongs to the same wallet." in shown.consequences
+    assert "1 event(s) of it wait, and follow with the next `opsdeck chain sync`." in shown.consequences
+    await refused(f"goes on as {new}, not as {between}", FollowUpgrade(1, to=between))
+    latest = ObjectId("0x" + "88" * 32)
+    hold(world.ledger, new, 0, upgraded_to=latest)
+    hold(world.ledger, latest, 105_000_000)
+    stale = await source.perform(FollowUpgrade(1, version=shown.version), "as shown")
+    assert stale.outcome is Outcome.STALE
+    hold(world.ledger, new, 105_000_000)
+    done = await source.perform(FollowUpgrade(1, to=new, version=shown.version), "as the contract says")
+    assert done.message == f"The escrow account of customer 1 is {new} now"
+    assert (await source.run_job(SYNC)).counts == {"mirrored": 1}
+    execute(dsn, "UPDATE customers SET current_balance_usd_cents = 10500 WHERE customer_id = 1")
+    assert [one.drifts async for one in source.escrow_books.checked(1)] == [()], "all of it is on the books, once"

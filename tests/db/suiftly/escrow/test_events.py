@@ -12,7 +12,17 @@ from db.chain.simulated.node import Node, serving
 from db.chain.values import Digest, ObjectId
 from db.database import Database
 from db.operations import Outcome
-from db.source import AcceptChain, AssignEvent, DismissEvent, EventId, KeepBooks, Operation, Source, parse_event_search
+from db.source import (
+    AcceptChain,
+    AssignEvent,
+    DismissEvent,
+    EventId,
+    KeepBooks,
+    Operation,
+    ReopenEvent,
+    Source,
+    parse_event_search,
+)
 from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.escrow.events import OPEN, OUTCOMES, EventSearch
 from db.suiftly.jobs.sync_chain import SyncChain
@@ -269,7 +279,7 @@ async def test_a_conflict_is_settled_for_the_books_and_what_is_nobodys_is_dismis
     assert sorted(amounts)[:3] == [Decimal("0.07"), Decimal("0.11"), Decimal("0.12")]
     assert ("charge", -11) in world.ledger_of(2)
     assert "is dismissed, not conflict" in await world.refused(keep)
-    assert "as the support ticket says" in await world.refused(DismissEvent(EventId(PAIR, 0)))
+    assert "reopen it first: the books have under this digest: " in await world.refused(DismissEvent(EventId(PAIR, 0)))
     # Whoever becomes a customer later does not get what was dismissed.
     for operation in (DismissEvent(EventId(world.later, 0)), DismissEvent(EventId(world.unknown, 0))):
         assert (await world.source.preview(operation)).changes == ("unmatched → dismissed",)
@@ -285,6 +295,19 @@ async def test_a_conflict_is_settled_for_the_books_and_what_is_nobodys_is_dismis
         "no customer has this escrow account; dismissed: as the support ticket says",
         "opsdeck does not know events of the type RefundEvent; dismissed: as the support ticket says",
     ]
+    # Taken back, each waits again for what it waited for; the account is somebody's by now.
+    later = ReopenEvent(EventId(world.later, 0))
+    assert later.shell == f"opsdeck chain reopen {world.later}:0"
+    assert (await world.source.preview(later)).changes == ("dismissed → unmatched",)
+    await world.done(later)
+    assert "is unmatched, not dismissed; assign it" in await world.refused(later)
+    await world.done(ReopenEvent(EventId(world.unknown, 0)))
+    assert await world.sync() == {"mirrored": 1}
+    assert world.ledger_of(3)[-1] == ("charge", -30)
+    assert "is conflict again" in await world.done(ReopenEvent(EventId(PAIR, 0)))
+    await world.done(AcceptChain(EventId(PAIR, 0)))
+    assert sorted(row[1] for row in world.escrow_of(1))[:1] == [Decimal("0.11")], "the row that was kept is set right"
+    assert "is mirrored, not dismissed" in await world.refused(ReopenEvent(EventId(PAIR, 0)))
 
 
 def test_an_event_and_a_search_are_read_in_every_form() -> None:
