@@ -68,6 +68,7 @@ BEGIN
         ('console.traffic_customer_hour',   '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.traffic_customer_day',    '{}',                       'INSERT, UPDATE',         NULL),
         ('console.billing',                 '{}',                       'UPDATE',                 NULL),
+        ('console.service_span',            '{}',                       NULL,                     NULL),
         ('console.monthly_fee',             '{}',                       'INSERT, UPDATE',         NULL),
         ('console.billing_blocked',         '{}',                       'INSERT, UPDATE, DELETE', NULL),
         ('console.vault_version',           '{}',                       'INSERT',                 NULL),

@@ -78,6 +78,51 @@ async def test_an_edited_file_is_noticed_and_nothing_runs(database: Database) ->
         await migrate(database)
 
 
+async def test_the_history_of_services_begins_with_what_their_rows_tell(dsn: str, database: Database) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DROP FUNCTION console.keep_service_span() CASCADE")
+        connection.execute("DROP TABLE console.service_span")
+        connection.execute("DELETE FROM console.migration WHERE name LIKE '%service_spans'")
+        connection.execute(
+            """INSERT INTO customers (customer_id, wallet_address, status)
+               SELECT n, '0x' || lpad(n::text, 64, '0'), CASE n WHEN 8 THEN 'suspended' ELSE 'active' END
+               FROM generate_series(1, 8) n"""
+        )
+        connection.execute(
+            """INSERT INTO service_instances (customer_id, service_type, tier, is_enabled, enabled_at, disabled_at,
+                                              config)
+               SELECT n, 'seal', 'pro', is_enabled, enabled_at::timestamptz, disabled_at::timestamptz, config::jsonb
+               FROM (VALUES (1, true, '2026-01-01+00', NULL, NULL),
+                            (2, true, NULL, NULL, NULL),
+                            (3, false, '2026-01-01+00', '2026-06-05 12:00+00', NULL),
+                            (4, false, '2026-06-05+00', '2026-01-01+00', NULL),
+                            (5, false, '2026-06-05+00', NULL, NULL),
+                            (6, false, NULL, '2026-06-05+00', NULL),
+                            (7, false, '2026-01-01+00', '2026-06-05+00', '{"suspended_for": "billing", "a": 1}'),
+                            (8, false, '2026-01-01+00', '2026-06-05+00', '{"suspended_for": "billing"}')
+                    ) told (n, is_enabled, enabled_at, disabled_at, config)"""
+        )
+    assert len(await migrate(database)) == 1
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        told = connection.execute(
+            """SELECT customer_id, CASE WHEN since < '2026-07-01+00' THEN to_char(since, 'MM-DD') ELSE 'now' END,
+                      to_char(until, 'MM-DD HH24') FROM console.service_span ORDER BY customer_id, since"""
+        ).fetchall()
+        back = connection.execute(
+            "SELECT customer_id, is_enabled, config FROM service_instances WHERE customer_id > 6 ORDER BY 1"
+        ).fetchall()
+    assert told == [
+        (1, "01-01", None),
+        (2, "now", None),
+        (3, "01-01", "06-05 12"),
+        (7, "01-01", "06-05 00"),
+        (7, "now", None),
+        (8, "01-01", "06-05 00"),
+    ]
+    assert back == [(7, True, {"a": 1}), (8, False, {"suspended_for": "limit"})]
+
+
 async def test_generated_columns_follow_the_metadata(database: Database) -> None:
     async with database.writing() as connection:
         await connection.execute(

@@ -202,6 +202,9 @@ NOT_THE_RECORD_NOR_THE_SCHEMA = (
     "DROP TABLE haproxy_raw_logs",
     "DELETE FROM haproxy_raw_logs",
     "UPDATE console.gateway_vault SET applied_seq = 0",
+    "DELETE FROM console.service_span",
+    "CREATE TEMP TABLE mine (LIKE public.service_instances);"
+    "CREATE TRIGGER mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION console.keep_service_span()",
     "LOCK TABLE console.gateway_vault IN ACCESS EXCLUSIVE MODE",
     "UPDATE console.migration SET checksum = ''",
     "GRANT opsdeck_admin TO CURRENT_USER",
@@ -277,6 +280,9 @@ async def test_an_operator_works_and_changes_neither_the_record_nor_the_schema(b
                 assert (await source.rights()).may(type(operation))
                 receipt = await source.perform(operation, "as agreed")
                 assert receipt.done, receipt
+            with psycopg.connect(business) as owner:
+                ended = owner.execute("SELECT until IS NOT NULL FROM console.service_span").fetchall()
+            assert ended == [(True,)], "the history is written for who may not write it"
             kept = {run.job: run.counts for run in runs}["maintain-partitions"]
             assert kept["dropped"] == 1, "an hour that is counted and over"
             assert {row.db_role for row in (await source.audit.page()).rows} == {conninfo_to_dict(dsn)["user"]}

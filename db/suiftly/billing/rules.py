@@ -4,6 +4,7 @@ A bill never spans two months (UTC) and ends at a midnight, or at the hour where
 everything open that is older than its end: first what earlier bills left or late rows added, then its own hours.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -99,25 +100,20 @@ def _fitting(
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpan:
-    """A service as its row tells: the last time it was switched on and off."""
+    """A time [since, until) in which a service was on, all of it in one tier; None while it lasts."""
 
     service: str
     tier: str
-    is_enabled: bool
-    enabled_at: datetime | None
-    disabled_at: datetime | None
-    live_keys: int  # API keys that were live when the month ended
+    since: datetime
+    until: datetime | None
 
-    def days_in(self, month: datetime) -> int:
-        """Days (UTC) of the month on which it was on for some time; 0 when its row does not say."""
+    def days_in(self, month: datetime) -> range:
+        """Days (UTC) of the month on which it was on for some time."""
         end = next_month(month)
-        until = end if self.is_enabled else self.disabled_at
-        if self.enabled_at is None or until is None:
-            return 0
-        first, last = max(self.enabled_at, month), min(until, end)
+        first, last = max(self.since, month), min(self.until or end, end)
         if last <= first:
-            return 0
-        return ((last - timedelta(microseconds=1)).astimezone(UTC).date() - first.astimezone(UTC).date()).days + 1
+            return range(0)
+        return range(first.astimezone(UTC).day, (last - timedelta(microseconds=1)).astimezone(UTC).day + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +126,50 @@ class Fee:
     units: int
 
 
-def monthly_fees(prices: PriceList, services: Sequence[ServiceSpan], seal_keys: int, month: datetime) -> list[Fee]:
-    """What a customer owes for a month beside its usage. Tiers that the list does not price cost nothing here."""
-    on = {one: days for one in services if (days := one.days_in(month))}
-    fees = _tier_fees(prices, on, (next_month(month) - month).days)
-    for one in on:
-        fees += _beyond(prices, "api_key", one.service, one.live_keys)
+def monthly_fees(
+    prices: PriceList, spans: Iterable[ServiceSpan], live_keys: Mapping[str, int], seal_keys: int, month: datetime
+) -> list[Fee]:
+    """What a customer owes for a month beside its usage. Tiers that the list does not price cost nothing here.
+
+    `live_keys` are the API keys of each service that were live when the month ended.
+    """
+    on = [one for one in spans if one.days_in(month)]
+    fees = _tier_fees(prices, on, month)
+    for service in dict.fromkeys(one.service for one in on):
+        fees += _beyond(prices, "api_key", service, live_keys.get(service, 0))
     if on:
         fees += _beyond(prices, "seal_key", None, seal_keys)
     return [fee for fee in fees if fee.units > 0]
 
 
-def _tier_fees(prices: PriceList, on: Mapping[ServiceSpan, int], length: int) -> list[Fee]:
-    fees: list[Fee] = []
-    for one, days in on.items():
-        tier = prices.tiers.get(one.tier)
-        if tier is None or tier.month_cents is None:
+def _tier_fees(prices: PriceList, spans: Iterable[ServiceSpan], month: datetime) -> list[Fee]:
+    """A day counts once, for the service or for the customer as the prices say, at the dearest tier that it saw.
+
+    By the tier that a day ends with, who moves down for each midnight would never pay for what it is served by day.
+    """
+    months = {name: tier.month_cents for name, tier in prices.tiers.items() if tier.month_cents is not None}
+    payers: dict[str | None, dict[int, str]] = {}
+    for one in spans:
+        if one.tier not in months:
             continue
-        detail = one.tier if days == length else f"{one.tier}, {days} of {length} days"
-        fees.append(Fee(one.service, "tier", detail, tier.month_cents * UNITS_PER_CENT * days // length))
-    if prices.fees_per == "customer" and fees:
-        dearest = max(fees, key=lambda fee: fee.units)
-        return [Fee(None, "tier", dearest.detail, dearest.units)]
+        days = payers.setdefault(one.service if prices.fees_per == "service" else None, {})
+        for day in one.days_in(month):
+            days[day] = max(days.get(day, one.tier), one.tier, key=months.__getitem__)
+    length = (next_month(month) - month).days
+    fees: list[Fee] = []
+    for payer, days in payers.items():
+        cents = sum(months[tier] for tier in days.values())
+        fees.append(Fee(payer, "tier", _in_words(days, length), cents * UNITS_PER_CENT // length))
     return fees
+
+
+def _in_words(tiers: Mapping[int, str], length: int) -> str:
+    """The tiers of a month's days, in their order: "pro", "pro, 12 of 30 days", "starter 10, pro 20 of 30 days"."""
+    counts = Counter(tiers[day] for day in sorted(tiers))
+    if len(counts) > 1:
+        return ", ".join(f"{tier} {days}" for tier, days in counts.items()) + f" of {length} days"
+    [(tier, days)] = counts.items()
+    return tier if days == length else f"{tier}, {days} of {length} days"
 
 
 def _beyond(prices: PriceList, item: str, service: str | None, count: int) -> list[Fee]:

@@ -25,14 +25,6 @@ UNPAID: LiteralString = """
 """
 """Cents of customer `c` on bills that are still to be paid: they will be charged to this period."""
 
-FEE_AT_STAKE: LiteralString = """
-    EXISTS (SELECT FROM console.billing b,
-            LATERAL (SELECT greatest(b.closed_before, b.fees_from)::timestamp AT TIME ZONE 'UTC' AS open_from,
-                            date_trunc('month', now(), 'UTC') AS month) m
-            WHERE m.open_from < m.month AND i.enabled_at < m.month AND i.disabled_at > m.open_from)
-"""
-"""Whether service `i`, now off, was on in a month that is over and not closed: its row is all that tells the fee."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spending:

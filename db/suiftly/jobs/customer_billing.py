@@ -31,12 +31,15 @@ _OPEN_FEES: LiteralString = """
     SELECT fee_id, month, amount_usd FROM console.monthly_fee
     WHERE customer_id = %(customer)s AND billing_record_id IS NULL ORDER BY fee_id FOR UPDATE
 """
-_SERVICES: LiteralString = """
-    SELECT i.service_type AS service, i.tier, i.is_enabled, i.enabled_at, i.disabled_at,
-           (SELECT count(*) FROM api_keys k
-            WHERE k.customer_id = i.customer_id AND k.service_type = i.service_type AND k.created_at < %(end)s
-              AND (k.revoked_at IS NULL OR k.revoked_at >= %(end)s)) AS live_keys
-    FROM service_instances i WHERE i.customer_id = %(customer)s ORDER BY i.service_type
+_SPANS: LiteralString = """
+    SELECT service_type AS service, tier, since, until FROM console.service_span
+    WHERE customer_id = %(customer)s AND since < %(end)s AND (until IS NULL OR until > %(month)s)
+    ORDER BY service_type, since
+"""
+_LIVE_KEYS: LiteralString = """
+    SELECT service_type, count(*) FROM api_keys
+    WHERE customer_id = %(customer)s AND created_at < %(end)s AND (revoked_at IS NULL OR revoked_at >= %(end)s)
+    GROUP BY service_type
 """
 _SEAL_KEYS: LiteralString = """
     SELECT count(*) FROM seal_keys WHERE customer_id = %(customer)s AND is_active AND created_at < %(end)s
@@ -148,12 +151,13 @@ class CustomerBilling:
         prices = self._prices.at(month)
         if prices is None or month.date() < max(self._closing.fees_from, self._closing.closed_before):
             return []
-        parameters = {"customer": self._customer, "end": next_month(month)}
+        parameters = {"customer": self._customer, "month": month, "end": next_month(month)}
         cursor = self._connection.cursor(row_factory=class_row(ServiceSpan))
-        services = await (await cursor.execute(_SERVICES, parameters)).fetchall()
+        spans = await (await cursor.execute(_SPANS, parameters)).fetchall()
+        keys = dict(await (await self._connection.execute(_LIVE_KEYS, parameters)).fetchall())
         row = await (await self._connection.execute(_SEAL_KEYS, parameters)).fetchone()
         items: list[OpenItem] = []
-        for fee in monthly_fees(prices, services, row[0] if row else 0, month):
+        for fee in monthly_fees(prices, spans, keys, row[0] if row else 0, month):
             written = await self._connection.execute(
                 """INSERT INTO console.monthly_fee (customer_id, month, service_type, item, detail, amount_usd)
                    VALUES (%s, %s, %s, %s, %s, %s)

@@ -1,11 +1,8 @@
 """The begin of a period of spending limits: counters to zero, and back comes what the limit had suspended."""
 
-from datetime import date
 from typing import ClassVar, LiteralString
 
-from db.database import Connection
 from db.jobs.job import Run
-from db.suiftly.billing.spending import FEE_AT_STAKE
 from db.suiftly.jobs.priced_job import PricedJob
 
 # The calendar month begins for all at once; rolling periods begin on any day.
@@ -20,16 +17,10 @@ _BEGINS: LiteralString = """console.limit_period(
     coalesce(current_month_start, (created_at AT TIME ZONE 'UTC')::date), %(days)s, current_date)"""
 _OVER: LiteralString = "(current_month_start IS NULL OR current_month_start < " + _BEGINS + ")"
 
-_WAITS: LiteralString = "NOT i.is_enabled AND i.config ->> 'suspended_for' = 'billing'"
-
 # In the order in which everything locks customers. The update comes in a statement of its own: it must see what those
 # did who were waited for.
 _LOCK: LiteralString = (
-    "SELECT count(*) FROM (SELECT FROM customers WHERE NOT %(begun)s AND "
-    + _OVER
-    + " OR customer_id IN (SELECT i.customer_id FROM service_instances i WHERE "
-    + _WAITS
-    + ") ORDER BY customer_id FOR NO KEY UPDATE) locked"
+    "SELECT count(*) FROM (SELECT FROM customers WHERE " + _OVER + " ORDER BY customer_id FOR NO KEY UPDATE) locked"
 )
 # The counter of a period that was not the one just before is nobody's last month. updated_at stays: nobody changed it.
 _ROLL: LiteralString = (
@@ -41,26 +32,15 @@ _ROLL: LiteralString = (
     + " WHERE "
     + _OVER
     + """
-    RETURNING customer_id, status), freed AS (
-        UPDATE service_instances i SET config = i.config || '{"suspended_for": "billing"}'
+    RETURNING customer_id, status), back AS (
+        UPDATE service_instances i
+        SET is_enabled = true, enabled_at = greatest(now(), i.disabled_at), config = i.config - 'suspended_for'
         FROM rolled r
         WHERE i.customer_id = r.customer_id AND r.status = 'active'
           AND NOT i.is_enabled AND i.config ->> 'suspended_for' = 'limit'
+        RETURNING 1
     )
-    SELECT count(*) FROM rolled"""
-)
-# Not before the month that is over is billed: its fee counts the days until disabled_at, which must stay the last word.
-_BACK: LiteralString = (
-    "WITH waiting AS (SELECT i.instance_id, "
-    + FEE_AT_STAKE
-    + " AS unbilled FROM service_instances i JOIN customers c USING (customer_id) WHERE c.status = 'active' AND "
-    + _WAITS
-    + """), back AS (
-        UPDATE service_instances i
-        SET is_enabled = true, enabled_at = greatest(now(), i.disabled_at), config = i.config - 'suspended_for'
-        FROM waiting w WHERE i.instance_id = w.instance_id AND NOT w.unbilled AND """
-    + _WAITS
-    + " RETURNING 1) SELECT (SELECT count(*) FROM back), (SELECT count(*) FROM waiting WHERE unbilled)"
+    SELECT (SELECT count(*) FROM rolled), (SELECT count(*) FROM back)"""
 )
 
 
@@ -80,29 +60,16 @@ class MonthlyReset(PricedJob):
             row = await (await connection.execute(_MARK, days)).fetchone()
             assert row is not None  # noqa: S101 - the migration writes the only row
             mark, begun = row
+            if begun:
+                return f"nothing to do: the period of {mark} has begun"
             await connection.execute("SELECT set_config('lock_timeout', '60s', true)")
-            await connection.execute(_LOCK, days | {"begun": begun})
-            customers = 0 if begun else await _roll(connection, days, mark)
-            row = await (await connection.execute(_BACK)).fetchone()
+            await connection.execute(_LOCK, days)
+            row = await (await connection.execute(_ROLL, days)).fetchone()
             assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-            services, waiting = row
-        waits = f"; {waiting:,} wait until calculate-bills has closed the month before" if waiting else ""
-        if begun and not services:
-            return f"nothing to do: the period of {mark} has begun{waits}"
-        back = f"{services:,} suspended services are back{waits}"
-        if begun:
-            await run.report("reset", services=services)
-            return f"the period of {mark} has begun; {back}"
+            customers, services = row
+            await connection.execute(
+                "UPDATE system_control SET last_monthly_reset = %s, updated_at = now() WHERE id = 1", (mark,)
+            )
         await run.report("reset", customers=customers, services=services)
         verb = "would begin" if run.dry_run else "began"
-        return f"{verb} the period of {mark} for {customers:,} customers; {back}"
-
-
-async def _roll(connection: Connection, days: dict[str, int], mark: date) -> int:
-    """Begins the period of `mark`; for how many customers."""
-    rolled = await (await connection.execute(_ROLL, days)).fetchone()
-    assert rolled is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-    await connection.execute(
-        "UPDATE system_control SET last_monthly_reset = %s, updated_at = now() WHERE id = 1", (mark,)
-    )
-    return int(rolled[0])
+        return f"{verb} the period of {mark} for {customers:,} customers; {services:,} suspended services are back"

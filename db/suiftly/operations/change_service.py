@@ -11,7 +11,6 @@ from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.operations import Change, Preview
-from db.suiftly.billing.spending import FEE_AT_STAKE
 from db.suiftly.keys.format import Service
 from db.suiftly.money import in_dollars
 from db.suiftly.operations.next_vault import TELL_GATEWAYS
@@ -26,18 +25,15 @@ _LOCKS: tuple[LiteralString, ...] = (
     "SELECT FROM customers WHERE customer_id = %(customer)s FOR SHARE",
     "SELECT FROM service_instances WHERE customer_id = %(customer)s AND service_type = %(service)s FOR UPDATE",
 )
-_SELECT: LiteralString = (
-    "SELECT c.status, i.tier, i.is_enabled, i.config ->> 'suspended_for' AS suspended_for, "
-    + FEE_AT_STAKE
-    + """ AS fee_at_stake,
+_SELECT: LiteralString = """
+    SELECT c.status, i.tier, i.is_enabled, i.config ->> 'suspended_for' AS suspended_for,
            (SELECT count(*) FROM api_keys k
             WHERE k.customer_id = c.customer_id AND k.service_type = i.service_type AND k.is_active) AS live_keys
     FROM customers c LEFT JOIN service_instances i
          ON i.customer_id = c.customer_id AND i.service_type = %(service)s
-    WHERE c.customer_id = %(customer)s"""
-)
+    WHERE c.customer_id = %(customer)s
+"""
 _STAYS_OFF = "It is off already; it will not come back by itself when the next period of the limit begins."
-_FEE_LOST = "The month before is not closed yet: enabled now, its fee is lost. Let calculate-bills close it first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,7 @@ class _Standing:
     status: str  # of the customer
     tier: str | None  # None: the customer does not have the service
     is_enabled: bool | None
-    suspended_for: str | None  # "limit" until the next period, then "billing" until the month is closed: it comes back
-    fee_at_stake: bool
+    suspended_for: str | None  # "limit": it comes back when the next period begins
     live_keys: int
 
     @property
@@ -149,7 +144,6 @@ class _Switch(_ChangeService):
             consequences=(
                 f"{found.live_keys} live {self.service} key(s) are affected; none of them is revoked.",
                 *(self.consequences if found.is_enabled != self.on else (_STAYS_OFF,)),
-                *((_FEE_LOST,) if self.on and found.fee_at_stake else ()),
                 TELL_GATEWAYS,
             ),
             version=found.version,
@@ -229,7 +223,7 @@ class ChangeTier(_ChangeService):
             consequences=(
                 f"{found.live_keys} live {self.service} key(s) get the new rates; the service is {found.state} and "
                 "stays so.",
-                "The whole month is charged by the tier that it ends with.",
+                "The fee is charged by the day, each at the dearest tier that it saw.",
                 TELL_GATEWAYS,
             ),
             version=found.version,

@@ -7,7 +7,7 @@ from random import Random
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from db.suiftly.billing.rules import ServiceSpan, month_of
+from db.suiftly.billing.rules import month_of
 from db.suiftly.simulation.cast import busy_order, log_begin, simulation_seed
 from db.suiftly.simulation.history_tables import (
     write_bills,
@@ -18,6 +18,7 @@ from db.suiftly.simulation.history_tables import (
     write_usage,
 )
 from db.suiftly.simulation.invented_accounts import Person, closings, invent_accounts
+from db.suiftly.simulation.spans import move_tiers, spans_of_services
 from db.suiftly.simulation.usage import history_begin
 
 
@@ -49,6 +50,7 @@ async def write_history(
     month = month_of(billed)
     async with connection.transaction():
         order = await simulation_seed(connection)
+        await move_tiers(connection, month)
         people = sorted(await _people(connection, month), key=lambda person: busy_order(person.customer_id, order))
         accounts = invent_accounts(random, people, begin, end, billed)
         bills = await write_bills(connection, accounts)
@@ -65,26 +67,21 @@ async def write_history(
 
 async def _people(connection: AsyncConnection[TupleRow], month: datetime) -> list[Person]:
     """Who has an escrow, with the services and the keys as they were when `month` began."""
+    spans = await spans_of_services(connection)
     cursor = await connection.execute(
         """
         SELECT customer_id, c.status, c.created_at, c.updated_at, c.max_monthly_usd_cents,
-               array_agg(i.service_type ORDER BY i.service_type), array_agg(i.tier ORDER BY i.service_type),
-               array_agg((SELECT count(*) FROM public.api_keys k
-                          WHERE k.customer_id = c.customer_id AND k.service_type = i.service_type
-                            AND k.created_at < %(month)s AND (k.revoked_at IS NULL OR k.revoked_at >= %(month)s))
-                         ORDER BY i.service_type)
+               array_agg(i.service_type ORDER BY i.service_type),
+               json_object_agg(i.service_type, (
+                   SELECT count(*) FROM public.api_keys k
+                   WHERE k.customer_id = c.customer_id AND k.service_type = i.service_type
+                     AND k.created_at < %(month)s AND (k.revoked_at IS NULL OR k.revoked_at >= %(month)s)))
         FROM public.customers c JOIN public.service_instances i USING (customer_id)
         WHERE c.escrow_contract_id IS NOT NULL GROUP BY customer_id
         """,
         {"month": month},
     )
     return [
-        Person(
-            *row[:5],
-            services=tuple(
-                ServiceSpan(service, tier, True, row[2], None, keys)
-                for service, tier, keys in zip(*row[5:], strict=True)
-            ),
-        )
+        Person(*row[:5], services=tuple(row[5]), spans=spans[row[0]], live_keys=row[6])
         for row in await cursor.fetchall()
     ]

@@ -33,7 +33,9 @@ class Person:
     created_at: datetime
     updated_at: datetime
     limit_cents: int | None
-    services: tuple[ServiceSpan, ...]
+    services: tuple[str, ...]
+    spans: tuple[ServiceSpan, ...]
+    live_keys: dict[str, int]
 
 
 def _fees(prices: PriceBook, person: Person, begin: datetime, billed: datetime) -> dict[datetime, list[Fee]]:
@@ -44,7 +46,7 @@ def _fees(prices: PriceBook, person: Person, begin: datetime, billed: datetime) 
     gone = person.status != "active" and person.updated_at < ended
     if ended <= begin or found is None or gone:
         return {}
-    return {month: monthly_fees(found, person.services, 0, month)}
+    return {month: monthly_fees(found, person.spans, person.live_keys, 0, month)}
 
 
 def invent_accounts(
@@ -56,8 +58,7 @@ def invent_accounts(
     accounts: list[Account] = []
     for rank, person in enumerate(people):
         gone = person.updated_at if person.status != "active" else end
-        services = tuple(one.service for one in person.services)
-        consumer = Consumer(person.customer_id, rank, services, person.created_at, gone)
+        consumer = Consumer(person.customer_id, rank, person.services, person.created_at, gone)
         usage = invent_usage(random, consumer, begin, shape, total)
         account = Account(person.customer_id, usage, _fees(prices, person, begin, billed))
         bill_usage(random, account, prices, begin, billed)

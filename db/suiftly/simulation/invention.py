@@ -49,12 +49,12 @@ def _invent(random: Random, customer_id: int, rank: int, count: int, now: dateti
     dice = 1.0 if settled else random.random()
     status = "closed" if dice < 0.02 else "suspended" if dice < 0.06 else "active"
     funded = dice >= 0.09 or status != "active"
-    age_days = 0.5 + random.random() * 3 if not funded else 60 + random.random() * 400
+    age_days = 0.5 + random.random() * 3 if not funded else 75 + random.random() * 400
     if funded and dice < 0.14 and status == "active":
         age_days = 3 + random.random() * 25
     created = now - timedelta(days=age_days)
-    # A closed customer closed before any usage we keep; a suspended one fell out in the last days.
-    quiet = {"closed": 45 + random.random() * 10, "suspended": 1 + random.random() * 8}.get(status)
+    # A closed customer closed before any month we bill; a suspended one fell out in the last days.
+    quiet = {"closed": 62 + random.random() * 10, "suspended": 1 + random.random() * 8}.get(status)
     updated = created if quiet is None else max(created, now - timedelta(days=quiet))
     return Invented(
         customer_id=customer_id,

@@ -30,6 +30,17 @@ def execute(dsn: str, query: str, *parameters: object) -> None:
         connection.execute(query, parameters)  # type: ignore[arg-type]
 
 
+def change_service(dsn: str, moment: datetime, query: str, *parameters: object) -> None:
+    """A change of a service by plain SQL, of which the history then says that it was made at that moment."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(query, parameters)  # type: ignore[arg-type]
+        for edge in ("until", "since"):
+            connection.execute(
+                f"UPDATE console.service_span SET {edge} = %s WHERE {edge} = now()",  # type: ignore[arg-type]
+                (moment,),
+            )
+
+
 def rows(dsn: str, query: str, *parameters: object) -> list[dict[str, Any]]:
     with psycopg.connect(dsn, row_factory=dict_row) as connection:
         connection.execute("SET TIME ZONE 'UTC'")

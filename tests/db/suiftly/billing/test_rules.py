@@ -1,13 +1,14 @@
 """What goes on a bill adds up, whatever is open and whatever the limit leaves; and the fees of a month."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from db.suiftly.billing.rules import OpenItem, ServiceSpan, draft, month_of, monthly_fees, next_month
-from db.suiftly.pricing import UNITS_PER_CENT, PriceBook, load_prices
+from db.suiftly.pricing import UNITS_PER_CENT, PriceBook, load_prices, usd
 from tests.db.suiftly.books import on
 
 OCT, HEAD = load_prices(), load_prices(preset="head-2026")
@@ -85,52 +86,120 @@ def test_months_follow_each_other(moment: datetime) -> None:
     assert month_of(next_month(at) - timedelta(microseconds=1)) == month_of(at)
 
 
-def _fees(book: PriceBook, *services: ServiceSpan, seal_keys: int = 0) -> list[tuple[str | None, str, str, int]]:
-    prices = book.at(BEGIN)
-    assert prices is not None
-    found = monthly_fees(prices, services, seal_keys, BEGIN)
-    return [(fee.service, fee.item, fee.detail, fee.units // UNITS_PER_CENT) for fee in found]
-
-
-ON = {"is_enabled": True, "disabled_at": None, "live_keys": 1}
+KEYS = {"seal": 3, "grpc": 1, "graphql": 1}
 SINCE = on("01-01")
 
 
+def _fees(
+    book: PriceBook, *spans: ServiceSpan, keys: Mapping[str, int] = KEYS, seal_keys: int = 0
+) -> list[tuple[str | None, str, str, str]]:
+    prices = book.at(BEGIN)
+    assert prices is not None
+    found = monthly_fees(prices, spans, keys, seal_keys, BEGIN)
+    return [(fee.service, fee.item, fee.detail, str(usd(fee.units))) for fee in found]
+
+
+def _tiers(book: PriceBook, *spans: ServiceSpan) -> list[tuple[str | None, str, str]]:
+    return [(service, detail, cost) for service, item, detail, cost in _fees(book, *spans, keys={}) if item == "tier"]
+
+
 @pytest.mark.parametrize(
-    ("span", "days"),
+    ("since", "until", "days"),
     [
-        (ServiceSpan("seal", "pro", enabled_at=SINCE, **ON), 30),
-        (ServiceSpan("seal", "pro", enabled_at=on("06-30", 23, 59), **ON), 1),
-        (ServiceSpan("seal", "pro", enabled_at=on("07-01"), **ON), 0),
-        (ServiceSpan("seal", "pro", enabled_at=None, **ON), 0),
-        (ServiceSpan("seal", "pro", False, SINCE, on("06-01"), 1), 0),
-        (ServiceSpan("seal", "pro", False, SINCE, on("06-01", 0, 1), 1), 1),
-        (ServiceSpan("seal", "pro", False, on("06-10", 9), on("06-12"), 1), 2),
-        (ServiceSpan("seal", "pro", False, SINCE, on("07-09"), 1), 30),
-        (ServiceSpan("seal", "pro", False, SINCE, None, 1), 0),
-        (ServiceSpan("seal", "pro", False, on("06-12"), on("06-10"), 1), 0),
+        (SINCE, None, range(1, 31)),
+        (SINCE, on("07-09"), range(1, 31)),
+        (on("06-30", 23, 59), None, range(30, 31)),
+        (on("07-01"), None, range(0)),
+        (SINCE, on("06-01"), range(0)),
+        (SINCE, on("06-01", 0, 1), range(1, 2)),
+        (on("06-10", 9), on("06-12"), range(10, 12)),
     ],
 )
-def test_days_of_a_month_on_which_a_service_was_on(span: ServiceSpan, days: int) -> None:
+def test_days_of_a_month_on_which_a_service_was_on(since: datetime, until: datetime | None, days: range) -> None:
+    span = ServiceSpan("seal", "pro", since, until)
     assert span.days_in(BEGIN) == days
-    assert [cents for *_, cents in _fees(OCT, span)] == ([4000 * days // 30] if days else [])
+    elsewhere = timezone(timedelta(hours=9))
+    moved = ServiceSpan("seal", "pro", since.astimezone(elsewhere), until and until.astimezone(elsewhere))
+    assert moved.days_in(BEGIN) == days, "days are of UTC"
+    expected = [] if not days else [str(usd(4000 * UNITS_PER_CENT * len(days) // 30))]
+    assert [cost for *_, cost in _tiers(OCT, span)] == expected
+
+
+def test_a_day_counts_once_at_the_dearest_tier_that_it_saw() -> None:
+    def seal(tier: str, since: datetime, until: datetime | None) -> ServiceSpan:
+        return ServiceSpan("seal", tier, since, until)
+
+    # Off and on within a day, and off from the 10th on until the 15th.
+    twice = (
+        seal("pro", SINCE, on("06-03", 8)),
+        seal("pro", on("06-03", 9), on("06-10")),
+        seal("pro", on("06-15", 23), None),
+    )
+    assert _tiers(OCT, *twice) == [("seal", "pro, 25 of 30 days", "33.33333333")]
+    up, down = on("06-11", 14), on("06-21", 14)
+    moved = (seal("starter", SINCE, up), seal("pro", up, down), seal("starter", down, None))
+    # Both days of a change are days of pro: 19 * 20.00 / 30 + 11 * 40.00 / 30, rounded once.
+    assert _tiers(OCT, *moved) == [("seal", "starter 19, pro 11 of 30 days", "27.33333333")]
+    at_midnight = (seal("starter", SINCE, on("06-11")), seal("pro", on("06-11"), None))
+    assert _tiers(OCT, *at_midnight) == [("seal", "starter 10, pro 20 of 30 days", "33.33333333")]
+    # What is agreed with each customer is not charged here, and is no dearer than what is.
+    agreed = (seal("pro", SINCE, up), seal("enterprise", up, None))
+    assert _tiers(OCT, *agreed) == [("seal", "pro, 11 of 30 days", "14.66666666")]
+
+
+def test_where_fees_are_per_customer_each_day_counts_once_for_all_its_services() -> None:
+    starter, pro = ("grpc", "starter", SINCE, None), ("seal", "pro", on("06-10", 9), on("06-12"))
+    assert _tiers(HEAD, ServiceSpan(*starter), ServiceSpan(*pro)) == [
+        (None, "starter 28, pro 2 of 30 days", "4.46666666")
+    ]
+    # One service ends on the day on which the other begins.
+    after = (ServiceSpan("seal", "pro", SINCE, on("06-12", 6)), ServiceSpan("grpc", "pro", on("06-12", 9), None))
+    assert _tiers(HEAD, *after) == [(None, "pro", "39.00000000")]
+    assert [cost for *_, cost in _tiers(OCT, *after)] == ["16.00000000", "25.33333333"]
 
 
 def test_fees_by_service_and_by_customer() -> None:
-    seal = ServiceSpan("seal", "pro", True, SINCE, None, 3)
-    grpc = ServiceSpan("grpc", "starter", True, SINCE, None, 1)
-    custom = ServiceSpan("graphql", "enterprise", True, SINCE, None, 0)
-    unknown = ServiceSpan("graphql", "business", True, SINCE, None, 0)
+    seal = ServiceSpan("seal", "pro", SINCE, None)
+    grpc = ServiceSpan("grpc", "starter", SINCE, None)
+    custom = ServiceSpan("graphql", "enterprise", SINCE, None)
+    unknown = ServiceSpan("graphql", "business", SINCE, None)
     assert _fees(OCT, seal, grpc, custom, seal_keys=3) == [
-        ("seal", "tier", "pro", 4000),
-        ("grpc", "tier", "starter", 2000),
-        ("seal", "api_key", "2 beyond 1", 200),
-        (None, "seal_key", "2 beyond 1", 1000),
+        ("seal", "tier", "pro", "40.00000000"),
+        ("grpc", "tier", "starter", "20.00000000"),
+        ("seal", "api_key", "2 beyond 1", "2.00000000"),
+        (None, "seal_key", "2 beyond 1", "10.00000000"),
     ]
     assert _fees(HEAD, seal, grpc, custom, seal_keys=1) == [
-        (None, "tier", "pro", 3900),
-        ("seal", "api_key", "1 beyond 2", 500),
+        (None, "tier", "pro", "39.00000000"),
+        ("seal", "api_key", "1 beyond 2", "5.00000000"),
     ]
     assert _fees(OCT, unknown) == []
-    off = ServiceSpan("seal", "pro", False, SINCE, on("05-01"), 9)
-    assert _fees(OCT, off, seal_keys=9) == []
+    # Keys are paid once however often the service was switched, and not at all where it was off all month.
+    spans = (ServiceSpan("seal", "starter", SINCE, on("06-02")), ServiceSpan("seal", "starter", on("06-05"), None))
+    assert [row[1] for row in _fees(OCT, *spans, seal_keys=2)] == ["tier", "api_key", "seal_key"]
+    assert _fees(OCT, ServiceSpan("seal", "pro", SINCE, on("05-01")), seal_keys=9) == []
+
+
+@given(
+    edges=st.lists(st.integers(-30, 24 * 32), min_size=1, max_size=9, unique=True).map(sorted),
+    tiers=st.lists(st.sampled_from(["starter", "pro", "enterprise", None]), min_size=9, max_size=9),
+    per=st.sampled_from([OCT, HEAD]),
+)
+def test_a_fee_is_what_its_days_cost_one_by_one(edges: list[int], tiers: list[str | None], per: PriceBook) -> None:
+    """Each span lasts until the next one's edge; None is off."""
+    moments = [BEGIN + timedelta(hours=edge) for edge in edges]
+    spans = [
+        ServiceSpan("seal", tier, since, until)
+        for tier, since, until in zip(tiers, moments, [*moments[1:], None], strict=False)
+        if tier is not None
+    ]
+    prices = per.at(BEGIN)
+    assert prices is not None
+    cents = 0
+    for day in range(30):
+        begin, end = BEGIN + timedelta(days=day), BEGIN + timedelta(days=day + 1)
+        seen = [one.tier for one in spans if one.since < end and (one.until is None or one.until > begin)]
+        costs = [prices.tiers[tier].month_cents or 0 for tier in seen if tier in prices.tiers]
+        cents += max(costs, default=0)
+    found = monthly_fees(prices, spans, {}, 0, BEGIN)
+    assert sum(fee.units for fee in found) == cents * UNITS_PER_CENT // 30

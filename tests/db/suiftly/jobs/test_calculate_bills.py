@@ -104,7 +104,7 @@ async def test_what_may_be_incomplete_or_has_no_price_is_not_charged(dsn: str, d
     counted_until(dsn, on("06-04", 0, 16))
     run = await calculate(database)
     assert run.counts == {"bills": 1, "cents": 2000, "unpriced": 1}
-    # An enterprise tier has no price in the book, and the row of the pro tier does not say since when.
+    # An enterprise tier has no price in the book, and the row of the pro tier does not say since when: from now on.
     counted_until(dsn, on("07-01", 1))
     assert (await calculate(database)).counts == {"bills": 1, "cents": 2000, "unpriced": 1}
     assert bills(dsn, 7) == [("06-01 00", "06-04 00", 2000, "pending"), ("06-04 00", "07-01 00", 2000, "pending")]

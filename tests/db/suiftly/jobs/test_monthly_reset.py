@@ -85,28 +85,21 @@ async def test_what_the_limit_had_suspended_comes_back_and_nothing_else(dsn: str
     assert next(row["config"] for row in services if row["c"] == 1) == {"burst": True}
 
 
-async def test_what_comes_back_waits_until_the_fee_of_the_month_before_is_on_record(
-    dsn: str, database: Database
-) -> None:
+async def test_what_comes_back_owes_the_fee_of_the_month_before_all_the_same(dsn: str, database: Database) -> None:
     execute(dsn, "UPDATE console.billing SET fees_from = %s, closed_before = %s, grace = '0'", LAST_MONTH, LAST_MONTH)
     add_account(dsn, 1)
     charged(dsn, 1, 5, LAST_MONTH)
     add_service(dsn, 1, "seal", "pro", midnight(EARLIER), off=midnight(LAST_MONTH + timedelta(days=9)))
     execute(dsn, """UPDATE service_instances SET config = '{"suspended_for": "limit"}'""")
-    first = await reset(database)
-    assert (first.counts, counters(dsn)) == ({"customers": 1, "services": 0}, [(1, 5, 0, MONTH)])
-    again = await reset(database)
-    assert "nothing to do" in (again.message or "")
-    assert "1 wait until calculate-bills has closed the month before" in (again.message or "")
-    counted_until(dsn, datetime.now(UTC))
-    await calculate(database)
     dry = await reset(database, dry_run=True)
-    last = await reset(database)
-    assert last.counts == dry.counts == {"services": 1}
-    fees = rows(dsn, "SELECT month, detail FROM console.monthly_fee")
-    assert fees == [{"month": LAST_MONTH, "detail": f"pro, 9 of {(MONTH - LAST_MONTH).days} days"}]
+    run = await reset(database)
+    assert run.counts == dry.counts == {"customers": 1, "services": 1}
     assert rows(dsn, "SELECT is_enabled, config FROM service_instances") == [{"is_enabled": True, "config": {}}]
     assert "nothing to do" in ((await reset(database)).message or "")
+    counted_until(dsn, datetime.now(UTC))
+    await calculate(database)
+    fees = rows(dsn, "SELECT month, detail FROM console.monthly_fee")
+    assert fees == [{"month": LAST_MONTH, "detail": f"pro, 9 of {(MONTH - LAST_MONTH).days} days"}]
 
 
 async def test_rolling_periods_begin_on_each_customer_s_own_day(dsn: str, database: Database) -> None:

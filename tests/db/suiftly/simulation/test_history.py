@@ -123,6 +123,24 @@ async def test_bills_are_their_usage_and_fees_rounded_up(
         ("charge", "paid"), ("charge", "pending"), ("charge", "failed"), ("charge", "voided"),
         ("credit", "paid"), ("refund", "paid"),
     }  # fmt: skip
+    # The fees are those of the days on which services were on.
+    owed = """
+        SELECT customer_id, service_type, trunc(sum(cents) / 100 / 31, 8) AS usd
+        FROM (SELECT s.customer_id, s.service_type, day,
+                     max(CASE s.tier WHEN 'pro' THEN 4000.0 WHEN 'starter' THEN 2000.0 END) AS cents
+              FROM console.service_span s JOIN customers c USING (customer_id),
+                   generate_series('2026-05-01+00'::timestamptz, '2026-05-31+00', '1 day') day
+              WHERE s.since < day + interval '1 day' AND coalesce(s.until, 'infinity') > day
+                AND c.escrow_contract_id IS NOT NULL AND (c.status <> 'suspended' OR c.updated_at >= '2026-06-01+00')
+              GROUP BY 1, 2, 3) days
+        GROUP BY 1, 2 HAVING sum(cents) > 0
+    """
+    billed = "SELECT customer_id, service_type, amount_usd FROM console.monthly_fee WHERE item = 'tier'"
+    found = sorted(await fetch(connection, owed))
+    assert found == sorted(await fetch(connection, billed))
+    assert len(found) > 100
+    moved = await fetch(connection, "SELECT FROM console.monthly_fee WHERE detail = 'starter 10, pro 21 of 31 days'")
+    assert moved, "the demo has who moved to another tier"
 
 
 async def test_calculate_bills_goes_on_where_the_history_ends(
