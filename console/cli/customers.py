@@ -97,12 +97,15 @@ def _as_text(detail: CustomerDetail) -> str:
     ]
     lines = [f"{name:<13} {cell(value)}" for name, value in facts]
     services = [(s.service_type, s.tier, "enabled" if s.is_enabled else "disabled") for s in detail.services]
+    spans = [(span.service, span.tier, span.since, span.until) for span in detail.spans]
     days = [(day.day, f"{day.requests:,}", f"{day.bytes:,}", cell(day.charged_usd)) for day in detail.usage]
     return "\n".join(
         [
             *lines,
             "",
             table(("service", "tier", "state"), services),
+            "",
+            table(("on", "tier", "since", "until"), spans),
             "",
             table(("day (UTC)", "requests", "bytes", "billed USD"), days),
         ]

@@ -13,6 +13,7 @@ from db.audit import AuditRow, about
 from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
+from db.suiftly.billing.rules import ServiceSpan
 from db.suiftly.keys.format import KeyFormatError, parse_fingerprint
 from db.suiftly.keys.keys import ApiKey, KeySearch, read_page
 from db.suiftly.log.filter_words import shown
@@ -21,6 +22,7 @@ from db.suiftly.touched import TOUCHED_BY
 STATUSES = ("active", "suspended", "closed")
 MAX_ID = 2**32 - 1
 _MOST_KEYS = 200
+_MOST_SPANS = 20
 _WHOLE = len("0x") + 64  # a wallet, or a digest
 _AS_KEYS_ARE_SHOWN = len("0x") + 8  # the beginning of a wallet, or a key: a pasted one turns into its fingerprint
 
@@ -71,6 +73,7 @@ class CustomerDetail:
 
     customer: Customer
     services: tuple[Service, ...]
+    spans: tuple[ServiceSpan, ...]  # in which services were on, the newest first
     usage: tuple[UsageDay, ...]  # newest first
     unpaid_bills: int
     unpaid_usd_cents: int
@@ -246,6 +249,7 @@ async def _detail(connection: Connection, customer_id: int) -> CustomerDetail | 
     return CustomerDetail(
         customer=customer,
         services=tuple(await _services(connection, customer_id)),
+        spans=tuple(await _spans(connection, customer_id)),
         usage=tuple(await _usage(connection, customer_id)),
         unpaid_bills=bills,
         unpaid_usd_cents=cents,
@@ -259,6 +263,16 @@ async def _services(connection: Connection, customer_id: int) -> Sequence[Servic
         """SELECT service_type, tier, is_enabled, enabled_at, disabled_at
            FROM service_instances WHERE customer_id = %s ORDER BY service_type""",
         (customer_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def _spans(connection: Connection, customer_id: int) -> Sequence[ServiceSpan]:
+    cursor = connection.cursor(row_factory=class_row(ServiceSpan))
+    await cursor.execute(
+        """SELECT service_type AS service, tier, since, until FROM console.service_span
+           WHERE customer_id = %s ORDER BY since DESC, service_type LIMIT %s""",
+        (customer_id, _MOST_SPANS),
     )
     return await cursor.fetchall()
 
