@@ -98,8 +98,8 @@ from db.suiftly.operations.change_service import TIERS, ChangeTier, DisableServi
 from db.suiftly.operations.close_customer import CloseCustomer
 from db.suiftly.operations.create_key import CreateKey
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
+from db.suiftly.operations.dismiss_event import DismissEvent
 from db.suiftly.operations.end_sessions import EndSessions
-from db.suiftly.operations.escrow_event import DismissEvent
 from db.suiftly.operations.follow_upgrade import FollowUpgrade
 from db.suiftly.operations.manual_credit import ManualCredit
 from db.suiftly.operations.monthly_limit import SetMonthlyLimit, parse_limit

@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from widgets.legend import in_lines
 from widgets.shares import shares
 from widgets.tone import TONE_CLASSES, Palette, Spans, Tone, clean, inked, tone_css
 
@@ -145,21 +146,12 @@ def _level(columns: list[Spans], level: int) -> Spans:
 
 
 def _legend(bars: Bars, width: int) -> list[Spans]:
-    lines: list[list[tuple[str, Tone]]] = [[]]
-    used = 0
     totals = [sum(counts) for counts in zip(*bars.buckets, strict=True)]
     entries: list[list[tuple[str, Tone]]] = []
     for i, label in enumerate(bars.labels):
         glyph = (f"{_GLYPHS[i % len(_GLYPHS)]} ", bars.tones[i % len(bars.tones)])
         entries.append([glyph, (f"{clean(label)} {_percent(totals[i], sum(totals))}  ", Tone.PLAIN)])
-    for entry in [*entries, [(f"({bars.unit})", Tone.DIM)]]:
-        cells = sum(cell_len(text) for text, _ in entry)
-        if used and used + cells > width:
-            lines.append([])
-            used = 0
-        lines[-1] += entry
-        used += cells
-    return [*lines]
+    return in_lines([*entries, [(f"({bars.unit})", Tone.DIM)]], width)
 
 
 def _percent(part: int, whole: int) -> str:

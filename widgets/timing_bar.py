@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
 from textual.geometry import Size
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from widgets.legend import in_lines
 from widgets.shares import shares
 from widgets.tone import TONE_CLASSES, Palette, Tone, inked, tone_css
 
@@ -49,11 +49,11 @@ class TimingBar(Widget):
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return 1 + len(self._legend(width))
+        return 1 + len(in_lines(self._entries(), width))
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        lines = [self._bar(width), *self._legend(width)]
+        lines = [self._bar(width), *in_lines(self._entries(), width)]
         palette = Palette.of(self)
         return inked(lines[y] if y < len(lines) else [], width, palette).apply_style(palette.base)
 
@@ -64,18 +64,6 @@ class TimingBar(Widget):
             for i, (phase, n) in enumerate(zip(self.phases, cells, strict=True))
         ]
         return bar if any(cells) else [(_NOT_REACHED * width, Tone.DIM)]
-
-    def _legend(self, width: int) -> list[list[Span]]:
-        lines: list[list[Span]] = [[]]
-        used = 0
-        for entry in self._entries():
-            cells = sum(cell_len(text) for text, _ in entry)
-            if used and used + cells > width:
-                lines.append([])
-                used = 0
-            lines[-1] += entry
-            used += cells
-        return lines
 
     def _entries(self) -> list[list[Span]]:
         entries: list[list[Span]] = []

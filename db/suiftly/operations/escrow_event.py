@@ -1,4 +1,4 @@
-"""What is done with an escrow event that waits for somebody: what it always takes, and dismissing one."""
+"""What the operations on an escrow event share that waits for somebody to settle it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.operations import Change, Operation, Preview
+from db.operations import Operation
 from db.suiftly.escrow.contract import Kind, amount_of
 from db.suiftly.escrow.decision import OpenEvent
 from db.suiftly.escrow.events import OPEN, EventId
@@ -138,36 +137,6 @@ class OfEvent(Operation):
 def version_of(*parts: object) -> str:
     """Of what was looked at: another one when anything of it is different."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class DismissEvent(OfEvent):
-    """Says that an event of no known customer belongs onto no books."""
-
-    action = "dismiss-event"
-    writes = ("UPDATE console.chain_event",)
-    source = "unmatched"
-    verb = "Dismiss"
-
-    async def preview(self, connection: Connection) -> Preview:
-        found = await self.waiting(connection, lock=False)
-        return Preview(
-            title=f"Dismiss {words_of(found)}",
-            verb=self.verb,
-            changes=("unmatched → dismissed",),
-            consequences=("It comes onto no books, also when somebody becomes its customer later.",),
-            version=version_of(found),
-        )
-
-    async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
-        found = await self.waiting(connection, lock=True)
-        self.expect(version_of(found))
-        await self.settle(connection, "dismissed", (found.note, f"dismissed: {reason}"))
-        return Change(
-            before={self.event.subject: {"outcome": found.outcome}},
-            after={self.event.subject: {"outcome": "dismissed"}},
-            message=f"The event {self.event} is dismissed",
-        )
 
 
 def words_of(found: Waiting) -> str:

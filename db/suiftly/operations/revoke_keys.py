@@ -1,49 +1,19 @@
 """Revoking API keys: one or many, all or none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
-
-from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.moments import rfc3339
-from db.operations import Change, Operation, Preview
-from db.suiftly.keys.format import format_fingerprint
+from db.operations import Change, Preview
+from db.suiftly.operations.of_keys import NamedKey, OfKeys, labels_of, version_of
 
 UNDO_WINDOW = timedelta(minutes=15)
 """For how long a revocation can be undone, if no gateway has applied it."""
-_MOST_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    fingerprint: int
-    customer_id: int
-    service_type: str
-    is_active: bool
-    revoked_at: datetime | None
-    revoked_by: str | None
-    version: str
-
-    @property
-    def label(self) -> str:
-        return format_fingerprint(self.fingerprint)
-
-    @property
-    def subject(self) -> str:
-        return f"key:{self.fingerprint}"
-
-    def refusal(self, customer_id: int | None) -> str | None:
-        """Why this key cannot be revoked, or None."""
-        if customer_id is not None and self.customer_id != customer_id:
-            return f"key {self.label} belongs to customer {self.customer_id}, not {customer_id}"
-        if self.revoked_at is not None:
-            by = self.revoked_by or "an unknown operator"
-            return f"key {self.label} is revoked already, since {self.revoked_at:%Y-%m-%d %H:%M:%S} UTC by {by}"
-        return None
 
 
 _SELECT: LiteralString = """
@@ -54,7 +24,7 @@ _SELECT: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class RevokeKeys(Operation):
+class RevokeKeys(OfKeys):
     """Revokes the keys of these fingerprints (unsigned 32 bit).
 
     With `customer_id`, a key of another customer is refused: a list was pasted under the wrong name. With `version`
@@ -62,8 +32,6 @@ class RevokeKeys(Operation):
     """
 
     action = "revoke-keys"
-    topic = "keys"
-    reaches_gateways = True
     writes = ("UPDATE public.api_keys",)
 
     fingerprints: tuple[int, ...]
@@ -71,12 +39,8 @@ class RevokeKeys(Operation):
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return tuple(f"key:{fingerprint}" for fingerprint in self.fingerprints)
-
-    @property
     def shell(self) -> str:
-        return "opsdeck keys revoke " + " ".join(map(format_fingerprint, self.fingerprints))
+        return f"opsdeck keys revoke {self.words}"
 
     async def preview(self, connection: Connection) -> Preview:
         targets = await self._read(connection, _SELECT)
@@ -90,13 +54,13 @@ class RevokeKeys(Operation):
                 "once the next configuration reaches them.",
                 await _what_is_left(connection, targets),
             ),
-            version=_version(targets),
+            version=version_of(targets),
             typed_phrase=f"revoke {len(targets)}" if many else targets[0].label[-4:],
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
         targets = await self._read(connection, _SELECT + " FOR UPDATE")
-        if self.version is not None and _version(targets) != self.version:
+        if self.version is not None and version_of(targets) != self.version:
             which = "one of the keys" if len(targets) > 1 else "the key"
             raise Stale(f"{which} was changed by someone else since it was shown; look again")
         cursor = await connection.execute(
@@ -107,7 +71,6 @@ class RevokeKeys(Operation):
             {"actor": actor.os_user, "reason": reason, "fingerprints": list(self.fingerprints)},
         )
         revoked: dict[int, datetime] = dict(await cursor.fetchall())
-        labels = ", ".join(target.label for target in targets[:5])
         return Change(
             before={
                 target.subject: {"customer_id": target.customer_id, "is_active": True, "revoked_at": None}
@@ -121,31 +84,24 @@ class RevokeKeys(Operation):
                 }
                 for target in targets
             },
-            message=f"Revoked {labels}" + (f" and {len(targets) - 5} more" if len(targets) > 5 else ""),
+            message=f"Revoked {labels_of(targets)}",
         )
 
-    async def _read(self, connection: Connection, query: LiteralString) -> list[_Target]:
+    async def _read(self, connection: Connection, query: LiteralString) -> Sequence[NamedKey]:
         """The keys, all of them live and of the right customer. Raises Refused otherwise."""
-        if not 1 <= len(self.fingerprints) <= _MOST_AT_ONCE:
-            raise Refused(f"name between 1 and {_MOST_AT_ONCE} keys to revoke")
-        cursor = connection.cursor(row_factory=class_row(_Target))
-        await cursor.execute(query, {"fingerprints": list(self.fingerprints)})
-        targets = await cursor.fetchall()
-        if missing := sorted(set(self.fingerprints) - {target.fingerprint for target in targets}):
-            raise Refused(
-                f"there is no key with fingerprint {format_fingerprint(missing[0])}; look with `opsdeck keys find`"
-            )
+        targets = await self.named(connection, NamedKey, query)
         for target in targets:
-            if refusal := target.refusal(self.customer_id):
-                raise Refused(refusal)
+            if self.customer_id not in (None, target.customer_id):
+                whose = f"belongs to customer {target.customer_id}, not {self.customer_id}"
+                raise Refused(f"key {target.label} {whose}")
+            if target.revoked_at is not None:
+                by = target.revoked_by or "an unknown operator"
+                since = f"since {target.revoked_at:%Y-%m-%d %H:%M:%S} UTC by {by}"
+                raise Refused(f"key {target.label} is revoked already, {since}")
         return targets
 
 
-def _version(targets: list[_Target]) -> str:
-    return ",".join(f"{target.fingerprint}:{target.version}" for target in targets)
-
-
-async def _what_is_left(connection: Connection, targets: list[_Target]) -> str:
+async def _what_is_left(connection: Connection, targets: Sequence[NamedKey]) -> str:
     customers = sorted({target.customer_id for target in targets})
     cursor = await connection.execute(
         """SELECT count(*) FROM api_keys

@@ -1,20 +1,18 @@
 """Undoing a revocation: one key or many, all or none, soon after and while no gateway has applied it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
-
-from psycopg.rows import class_row
 
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
 from db.moments import rfc3339, span
-from db.operations import Change, Operation, Preview
+from db.operations import Change, Preview
 from db.suiftly.keys.format import format_fingerprint
+from db.suiftly.operations.of_keys import NamedKey, OfKeys, labels_of, version_of
 from db.suiftly.operations.revoke_keys import UNDO_WINDOW
-
-_MOST_AT_ONCE = 500
 
 _SELECT: LiteralString = """
     SELECT k.api_key_fp AS fingerprint, k.customer_id, c.status AS customer_status, k.service_type, k.is_active,
@@ -47,27 +45,12 @@ _FORGET_END: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    fingerprint: int
-    customer_id: int
+class _Target(NamedKey):
     customer_status: str
-    service_type: str
-    is_active: bool
-    revoked_at: datetime | None
-    revoked_by: str | None
     revocation_reason: str | None
-    version: str
     too_late: bool | None
     ends_at: datetime | None  # of its rotation
     is_over: bool | None
-
-    @property
-    def label(self) -> str:
-        return format_fingerprint(self.fingerprint)
-
-    @property
-    def subject(self) -> str:
-        return f"key:{self.fingerprint}"
 
     @property
     def rotation(self) -> str | None:
@@ -93,24 +76,18 @@ class _Target:
 
 
 @dataclass(frozen=True, slots=True)
-class UndoRevocation(Operation):
+class UndoRevocation(OfKeys):
     """Makes revoked keys live again, as they were."""
 
     action = "undo-revocation"
-    topic = "keys"
-    reaches_gateways = True
     writes = ("UPDATE public.api_keys", "DELETE console.key_end")
 
     fingerprints: tuple[int, ...]
     version: str | None = None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        return tuple(f"key:{fingerprint}" for fingerprint in self.fingerprints)
-
-    @property
     def shell(self) -> str:
-        return "opsdeck keys undo-revoke " + " ".join(map(format_fingerprint, self.fingerprints))
+        return f"opsdeck keys undo-revoke {self.words}"
 
     async def preview(self, connection: Connection) -> Preview:
         targets = await self._read(connection, _SELECT)
@@ -131,19 +108,18 @@ class UndoRevocation(Operation):
                 "Who has the key can use it again. The revocation and this stay on record.",
                 *(target.rotation for target in targets if target.rotation is not None),
             ),
-            version=_version(targets),
+            version=version_of(targets),
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
         targets = await self._read(connection, _SELECT + " FOR UPDATE OF k")
-        if self.version is not None and _version(targets) != self.version:
+        if self.version is not None and version_of(targets) != self.version:
             raise Stale("what is to be undone was changed by someone else since it was shown; look again")
         await connection.execute(_HOLD_REPORTS)
         await self._refuse_applied(connection)
         parameters = {"fingerprints": list(self.fingerprints)}
         await connection.execute(_REVIVE, parameters)
         await connection.execute(_FORGET_END, parameters)
-        labels = ", ".join(target.label for target in targets[:5])
         return Change(
             before={
                 target.subject: {
@@ -155,20 +131,12 @@ class UndoRevocation(Operation):
                 for target in targets
             },
             after={target.subject: {"is_active": True, "revoked_at": None} for target in targets},
-            message=f"Live again: {labels}" + (f" and {len(targets) - 5} more" if len(targets) > 5 else ""),
+            message=f"Live again: {labels_of(targets)}",
         )
 
-    async def _read(self, connection: Connection, query: LiteralString) -> list[_Target]:
+    async def _read(self, connection: Connection, query: LiteralString) -> Sequence[_Target]:
         """The keys, all of them revoked within the window. Raises Refused otherwise."""
-        if not 1 <= len(self.fingerprints) <= _MOST_AT_ONCE:
-            raise Refused(f"name between 1 and {_MOST_AT_ONCE} keys")
-        cursor = connection.cursor(row_factory=class_row(_Target))
-        await cursor.execute(query, {"fingerprints": list(self.fingerprints), "window": UNDO_WINDOW})
-        targets = await cursor.fetchall()
-        if missing := sorted(set(self.fingerprints) - {target.fingerprint for target in targets}):
-            raise Refused(
-                f"there is no key with fingerprint {format_fingerprint(missing[0])}; look with `opsdeck keys find`"
-            )
+        targets = await self.named(connection, _Target, query, window=UNDO_WINDOW)
         for target in targets:
             if target.refusal is not None:
                 raise Refused(target.refusal)
@@ -183,7 +151,3 @@ class UndoRevocation(Operation):
                 f"gateway {gateway} has applied the revocation of {format_fingerprint(fingerprint)} already "
                 f"(version {seq}); create a new key instead"
             )
-
-
-def _version(targets: list[_Target]) -> str:
-    return ",".join(f"{target.fingerprint}:{target.version}" for target in targets)
