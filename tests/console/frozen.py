@@ -61,6 +61,7 @@ from db.suiftly.traffic import Traffic
 from db.suiftly.usage.charts import Charts
 from db.suiftly.usage.top import Ranking
 from db.suiftly.usage.window import window_of
+from tests.db.seed import SERVED
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, 535000, tzinfo=UTC)
 LIVE_KEY, BUSY_KEY, OLD_KEY = 0x0100607B, 0x9F00AA12, 0x7B3D10C4
@@ -269,30 +270,19 @@ class _Traffic(Traffic):
 
 def _row(number: int, **other: object) -> RequestRow:
     """An ordinary success; `number` tenths of a second before NOW."""
-    row = RequestRow(
+    row = SERVED._replace(
         timestamp=NOW - timedelta(milliseconds=100 * number),
         customer_id=BUSY_CUSTOMER,
         path_prefix="/v1/fetch_",
         config_hex=25 << 36 | 50 << 28 | 100 << 20 | 3 << 16,
-        network=1,
         server_id=0x13 + number % 3,
         service_type=1 + number % 2,
         api_key_fp=BUSY_KEY,
-        fe_type=2,
-        traffic_type=1,
-        event_type=0,
-        client_ip="203.0.113.9",
-        key_metadata=0x3100,
-        status_code=200,
         bytes_sent=5120,
         time_total=30 + number * 7 % 50,
-        time_request=1,
         time_queue=0,
         time_connect=2,
-        time_response=20,
         backend_id=1,
-        termination_state="--",
-        repeat=1,
     )
     return row._replace(**other)
 

@@ -1,25 +1,21 @@
 """Bills, a customer's money, and what does not fit together, on screen."""
 
 import asyncio
-from datetime import datetime
 
 import pytest
 
-from db.database import Database
 from tests.console.screens import Operator, audit_rows, console, query
 from tests.db.suiftly.books import (
+    DIGEST,
     add_account,
     add_service,
     add_usage,
-    calculate,
-    counted_until,
+    bill_until,
     execute,
     on,
     open_books,
     rows,
 )
-
-DIGEST = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
 
 
 @pytest.fixture
@@ -34,10 +30,10 @@ def june(dsn: str) -> str:
     execute(dsn, "UPDATE customers SET current_month_charged_usd_cents = 850 WHERE customer_id = 9")
     for customer in (7, 8):
         add_usage(dsn, customer, "seal", on("06-03"), 123_456)
-    asyncio.run(bill(dsn, on("06-04", 1)))
+    asyncio.run(bill_until(dsn, on("06-04", 1)))
     add_usage(dsn, 7, "seal", on("06-03"), 1_111)
     add_usage(dsn, 7, "seal", on("06-20"), 20_000)
-    asyncio.run(bill(dsn, on("07-01", 1)))
+    asyncio.run(bill_until(dsn, on("07-01", 1)))
     execute(
         dsn,
         """INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, tx_hash, created_at)
@@ -49,14 +45,6 @@ def june(dsn: str) -> str:
            VALUES (7, 'in', 'deposit', 124.45, '2026-05-01+00'), (7, 'out', 'withdraw', 3, '2026-05-03+00')""",
     )
     return dsn
-
-
-async def bill(dsn: str, until: datetime) -> None:
-    counted_until(dsn, until)
-    database = Database(dsn)
-    await database.open()
-    await calculate(database)
-    await database.close()
 
 
 async def confirm(deck: Operator, dialog: str, told: str) -> None:

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from db.database import Database
 from tests.console.command import all_of, assert_utc, opsdeck
 from tests.db.suiftly.books import (
+    DIGEST,
     add_account,
     add_service,
     add_usage,
-    calculate,
+    bill_until,
     counted_until,
     execute,
     on,
@@ -19,7 +19,6 @@ from tests.db.suiftly.books import (
 )
 
 SURE = ("--reason", "as the chain shows", "--yes")
-DIGEST = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
 
 
 @pytest.fixture
@@ -31,15 +30,7 @@ def june(dsn: str) -> str:
     add_account(dsn, 8, limit=100)
     for customer in (7, 8):
         add_usage(dsn, customer, "seal", on("06-03"), 123_456)
-    counted_until(dsn, on("06-04", 1))
-
-    async def bill() -> None:
-        database = Database(dsn)
-        await database.open()
-        await calculate(database)
-        await database.close()
-
-    asyncio.run(bill())
+    asyncio.run(bill_until(dsn, on("06-04", 1)))
     counted_until(dsn, on("07-01", 1))
     return dsn
 

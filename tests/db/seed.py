@@ -1,9 +1,38 @@
 """A few rows by hand, for tests that need to know every one of them."""
 
+from datetime import UTC, datetime
+
 import psycopg
+
+from db.suiftly.log.row import RequestRow
 
 CUSTOMER = 4294967295
 OTHER_CUSTOMER = 7
+SERVED = RequestRow(
+    timestamp=datetime(2026, 5, 1, 3, 4, 5, 678901, tzinfo=UTC),
+    customer_id=42,
+    path_prefix="v1/decrypt",
+    config_hex=3449526812678,
+    network=1,
+    server_id=0x37,
+    service_type=2,
+    api_key_fp=2711124630,
+    fe_type=2,
+    traffic_type=1,
+    event_type=0,
+    client_ip="203.0.113.9",
+    key_metadata=0x3100,
+    status_code=200,
+    bytes_sent=12345,
+    time_total=50,
+    time_request=1,
+    time_queue=2,
+    time_connect=3,
+    time_response=20,
+    backend_id=12,
+    termination_state="--",
+    repeat=1,
+)
 
 
 def wallet(number: int) -> str:

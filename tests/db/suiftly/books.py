@@ -18,6 +18,7 @@ from tests.db.seed import add_customer
 
 ANN = Actor("ann", None)
 OPEN = "billing_record_id IS NULL"
+DIGEST = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"  # of a transaction: the bytes 0 to 31
 
 
 def on(day: str, hour: int = 0, minute: int = 0) -> datetime:
@@ -123,6 +124,15 @@ async def calculate(
 ) -> JobRun:
     explain = None if explained is None else explained.append
     return await run_job(database, CalculateBills(prices), actor=ANN, dry_run=dry_run, explain=explain)
+
+
+async def bill_until(dsn: str, moment: datetime) -> None:
+    """Bills what is counted at that moment."""
+    counted_until(dsn, moment)
+    database = Database(dsn)
+    await database.open()
+    await calculate(database)
+    await database.close()
 
 
 def bills(dsn: str, customer: int) -> list[tuple[str, str, int, str]]:

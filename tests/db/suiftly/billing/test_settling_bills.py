@@ -25,6 +25,7 @@ from db.source import (
 )
 from tests.db.suiftly.books import (
     ANN,
+    DIGEST,
     add_account,
     add_service,
     add_usage,
@@ -36,7 +37,6 @@ from tests.db.suiftly.books import (
     rows,
 )
 
-DIGEST = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
 DIGEST_HEX = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 OTHER = "3EghLNs7zASibnPtFU3vhvjZp8tg4miusJECMyvfNaH4"
 

@@ -1,6 +1,6 @@
 """A request in words: order of the fields, blame, timings, and what is masked."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -9,32 +9,8 @@ from hypothesis import strategies as st
 from db.suiftly.log.codes import OCT_2025, Blame
 from db.suiftly.log.explain import Explanation, explain, mask_ip
 from db.suiftly.log.row import RequestRow
+from tests.db.seed import SERVED
 
-ROW = RequestRow(
-    timestamp=datetime(2026, 5, 1, 3, 4, 5, 678901, tzinfo=UTC),
-    customer_id=42,
-    path_prefix="v1/decrypt",
-    config_hex=3449526812678,
-    network=1,
-    server_id=0x37,
-    service_type=2,
-    api_key_fp=2711124630,
-    fe_type=2,
-    traffic_type=1,
-    event_type=0,
-    client_ip="203.0.113.9",
-    key_metadata=0x3100,
-    status_code=200,
-    bytes_sent=12345,
-    time_total=50,
-    time_request=1,
-    time_queue=2,
-    time_connect=3,
-    time_response=20,
-    backend_id=12,
-    termination_state="--",
-    repeat=1,
-)
 LABELS = (
     "time",
     "customer",
@@ -67,7 +43,7 @@ def words(told: Explanation, label: str) -> str:
 
 
 def test_a_served_request() -> None:
-    told = explain(ROW)
+    told = explain(SERVED)
     assert told.headline == "Served as guaranteed traffic (status 200, 50 ms)."
     assert told.blame is Blame.NOBODY
     assert tuple(field.label for field in told.fields) == LABELS
@@ -130,37 +106,37 @@ def test_a_served_request() -> None:
     ],
 )
 def test_headline_and_blame(change: dict[str, object], blame: Blame, headline: str) -> None:
-    told = explain(ROW._replace(**change))  # pyright: ignore[reportArgumentType]
+    told = explain(SERVED._replace(**change))  # pyright: ignore[reportArgumentType]
     assert told.headline.startswith(headline)
     assert told.blame is blame
 
 
 def test_the_event_brings_its_remedy() -> None:
-    told = explain(ROW._replace(event_type=32))
+    told = explain(SERVED._replace(event_type=32))
     assert value(told, "event") == "32 customer not in map"
     assert "vault" in words(told, "event")
-    assert value(explain(ROW._replace(event_type=50)), "event") == "50 backend 500"
-    assert value(explain(ROW._replace(event_type=37)), "event") == "event 37"
+    assert value(explain(SERVED._replace(event_type=50)), "event") == "50 backend 500"
+    assert value(explain(SERVED._replace(event_type=37)), "event") == "event 37"
 
 
 def test_termination_is_read_character_by_character() -> None:
-    told = explain(ROW._replace(termination_state="sH"))
+    told = explain(SERVED._replace(termination_state="sH"))
     assert words(told, "termination") == (
         "s the server-side timeout expired; H while waiting for the response headers. "
         "The server did not send headers in time."
     )
-    assert "Not a state" in words(explain(ROW._replace(termination_state="abc")), "termination")
-    assert value(explain(ROW._replace(termination_state=None)), "termination") == "none"
+    assert "Not a state" in words(explain(SERVED._replace(termination_state="abc")), "termination")
+    assert value(explain(SERVED._replace(termination_state=None)), "termination") == "none"
 
 
 def test_time_before_the_headers_is_no_transfer() -> None:
-    told = explain(ROW._replace(time_response=None, time_total=30005))
+    told = explain(SERVED._replace(time_response=None, time_total=30005))
     assert dict(told.timings)["transfer"] is None
     assert dict(told.timings)["rest"] == 29999
 
 
 def test_negative_phases_count_as_not_reached() -> None:
-    told = explain(ROW._replace(time_connect=-1))
+    told = explain(SERVED._replace(time_connect=-1))
     assert dict(told.timings) == {
         "request": 1,
         "queue": 2,
@@ -175,7 +151,7 @@ def test_negative_phases_count_as_not_reached() -> None:
 @given(st.integers(-1, 10**6), st.lists(st.none() | st.integers(-1, 10**6), min_size=4, max_size=4), st.integers(1, 9))
 def test_timings_are_never_negative_and_add_up(total: int, phases: list[int | None], repeat: int) -> None:
     request, queue, connect, response = phases
-    row = ROW._replace(
+    row = SERVED._replace(
         time_total=total,
         time_request=request,
         time_queue=queue,
@@ -192,7 +168,7 @@ def test_timings_are_never_negative_and_add_up(total: int, phases: list[int | No
 
 def test_nulls_are_explained() -> None:
     told = explain(
-        ROW._replace(
+        SERVED._replace(
             customer_id=None, api_key_fp=0, key_metadata=None, config_hex=None, path_prefix=None, backend_id=None
         )
     )
@@ -202,7 +178,7 @@ def test_nulls_are_explained() -> None:
 
 
 def test_preset_time_zone_and_repeat() -> None:
-    row = ROW._replace(timestamp=ROW.timestamp.astimezone(timezone(timedelta(hours=5))), repeat=7)
+    row = SERVED._replace(timestamp=SERVED.timestamp.astimezone(timezone(timedelta(hours=5))), repeat=7)
     told = explain(row, services=OCT_2025)
     assert value(told, "service") == "ssfn"
     assert value(told, "time") == "2026-05-01T03:04:05.678Z"
@@ -210,18 +186,18 @@ def test_preset_time_zone_and_repeat() -> None:
 
 
 def test_reserved_metadata_bits_are_reported() -> None:
-    assert "must be 0" in words(explain(ROW._replace(key_metadata=0x3101)), "key metadata")
-    assert value(explain(ROW._replace(key_metadata=-256)), "key metadata") == "0xff00"
+    assert "must be 0" in words(explain(SERVED._replace(key_metadata=0x3101)), "key metadata")
+    assert value(explain(SERVED._replace(key_metadata=-256)), "key metadata") == "0xff00"
 
 
 def test_the_address_is_masked_unless_revealed() -> None:
-    masked, revealed = explain(ROW), explain(ROW, reveal=True)
+    masked, revealed = explain(SERVED), explain(SERVED, reveal=True)
     assert "203.0.113.9" not in repr(masked)
     assert value(revealed, "client") == "203.0.113.9"
 
 
 def test_a_hostile_path_cannot_steer_the_terminal() -> None:
-    assert "\x1b" not in "".join(field.value for field in explain(ROW._replace(path_prefix="\x1b[2Jv1")).fields)
+    assert "\x1b" not in "".join(field.value for field in explain(SERVED._replace(path_prefix="\x1b[2Jv1")).fields)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +222,7 @@ smallint = st.integers(-32768, 32767)
 @settings(deadline=None)
 @given(
     st.builds(
-        ROW._replace,
+        SERVED._replace,
         network=smallint,
         server_id=smallint,
         service_type=smallint,

@@ -3,7 +3,6 @@
 # pyright: reportPrivateUsage=false
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -12,24 +11,14 @@ from hypothesis import strategies as st
 from db.suiftly.log import filter as request_filter
 from db.suiftly.log.codes import HEAD_2026, OCT_2025, TRAFFIC_CLASS_SQL, TrafficClass
 from db.suiftly.log.filter import NAMES, FilterError, RequestFilter, from_options, parse
-from db.suiftly.log.row import RequestRow
+from tests.db.seed import SERVED
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"
 FINGERPRINT = 2711124630
-ROW = RequestRow(
-    timestamp=datetime(2026, 5, 1, 3, 4, 5, tzinfo=UTC),
-    customer_id=42,
-    path_prefix="v1/decrypt",
-    config_hex=None,
-    network=1,
-    server_id=0x37,
-    service_type=2,
+ROW = SERVED._replace(
     api_key_fp=FINGERPRINT,
-    fe_type=2,
     traffic_type=2,
     event_type=31,
-    client_ip="203.0.113.9",
-    key_metadata=None,
     status_code=403,
     bytes_sent=0,
     time_total=501,
@@ -37,9 +26,7 @@ ROW = RequestRow(
     time_queue=None,
     time_connect=None,
     time_response=None,
-    backend_id=0,
     termination_state="PR",
-    repeat=1,
 )
 # One word per filter that ROW meets.
 MET = {
