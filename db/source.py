@@ -2,7 +2,7 @@
 
 from db.approvals import Approval, Approve, Reject, RequireSecondPerson
 from db.audit import Actor, AuditRow, AuditSearch
-from db.audit_chain import Checkpoint, Finding, Verification
+from db.audit_chain import Checkpoint
 from db.chain.models import ServiceInfo as NodeInfo
 from db.chain.values import EVM_ADDRESS, is_evm_address, looks_like_digest
 from db.jobs.history import JobRun
@@ -17,7 +17,7 @@ from db.server.relations import IndexUse, TableSize
 from db.server.sessions import Session, Sessions
 from db.server.statements import StatementCost
 from db.server.terminate import TerminateBackend
-from db.server.upkeep import WRAPAROUND, Hypertable, Upkeep
+from db.server.upkeep import WRAPAROUND, Upkeep
 from db.suiftly.attention import Attention
 from db.suiftly.audit_search import HINT as AUDIT_SEARCH_HINT
 from db.suiftly.audit_search import parse_search as parse_audit_search
@@ -28,8 +28,6 @@ from db.suiftly.billing.bills import (
     BillDetail,
     BillDifference,
     BillSearch,
-    Blocked,
-    CheckedBills,
     MonthCount,
     last_two_months,
     this_month,
@@ -39,7 +37,7 @@ from db.suiftly.billing.lines import BillLine
 from db.suiftly.billing.search import HINT as BILL_SEARCH_HINT
 from db.suiftly.billing.search import BillQuestion, parse_bill_question
 from db.suiftly.billing.spending import Spending
-from db.suiftly.billing.spending_watch import SpendingWatch, Watched
+from db.suiftly.billing.spending_watch import Watched
 from db.suiftly.control import SET_BY as CONTROL_SET_BY
 from db.suiftly.control import ControlField, LogKeeping, SystemControl
 from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, CustomerSearch
@@ -61,8 +59,8 @@ from db.suiftly.gateways import GatewayState, GatewayVault, fleet_words
 from db.suiftly.health import Check, State
 from db.suiftly.jobs import JOBS, rebaselined
 from db.suiftly.keys.api_secret import ApiSecret
+from db.suiftly.keys.format import Service as KeyService
 from db.suiftly.keys.format import (
-    DecodedKey,
     begins_like_key,
     format_fingerprint,
     is_public_test_secret,
@@ -70,15 +68,13 @@ from db.suiftly.keys.format import (
     parse_fingerprint,
     parse_secret,
 )
-from db.suiftly.keys.format import Service as KeyService
 from db.suiftly.keys.keys import RECENT_MINUTES, ApiKey, KeySearch, KeyTraffic, key_metadata_words
 from db.suiftly.keys.keys import parse_search as parse_key_search
 from db.suiftly.keys.metadata import KeyAccess, KeyFormatError, KeyMetadata, KeyNetwork, KeySource
-from db.suiftly.keys.proof_steps import ProofStep
 from db.suiftly.keys.proof_verdict import Proof, ProofState
 from db.suiftly.log.breakdown import Group, GroupBy, Groups, Histogram
-from db.suiftly.log.codes import TrafficClass, event_name, server_label, service_name, traffic_class
-from db.suiftly.log.explain import Explanation, explain, mask_ip
+from db.suiftly.log.codes import TrafficClass, event_name, server_label, service_word, traffic_class
+from db.suiftly.log.explain import explain
 from db.suiftly.log.export import Export, Exported
 from db.suiftly.log.export import Progress as ExportProgress
 from db.suiftly.log.export_file import Format as ExportFormat
@@ -177,12 +173,10 @@ __all__ = [
     "BillLine",
     "BillQuestion",
     "BillSearch",
-    "Blocked",
     "BookedRow",
     "ChangeTier",
     "Check",
     "CheckedAccount",
-    "CheckedBills",
     "CheckedHour",
     "Checkpoint",
     "CloseCustomer",
@@ -193,7 +187,6 @@ __all__ = [
     "CustomerDetail",
     "CustomerRecord",
     "CustomerSearch",
-    "DecodedKey",
     "Difference",
     "DisableService",
     "DismissEvent",
@@ -203,14 +196,12 @@ __all__ = [
     "EscrowEntry",
     "EventId",
     "EventSearch",
-    "Explanation",
     "Export",
     "ExportFormat",
     "ExportProgress",
     "Exported",
     "FailBill",
     "FilterError",
-    "Finding",
     "FollowUpgrade",
     "GatewayState",
     "GatewayVault",
@@ -219,7 +210,6 @@ __all__ = [
     "Groups",
     "Histogram",
     "History",
-    "Hypertable",
     "Inbox",
     "InboxEvent",
     "InboxEventDetail",
@@ -255,7 +245,6 @@ __all__ = [
     "PriceBookError",
     "Proof",
     "ProofState",
-    "ProofStep",
     "PublishDespiteWarning",
     "Receipt",
     "Reject",
@@ -278,7 +267,6 @@ __all__ = [
     "SimulationProgress",
     "Source",
     "Spending",
-    "SpendingWatch",
     "Standing",
     "State",
     "StatementCost",
@@ -301,7 +289,6 @@ __all__ = [
     "VaultPlace",
     "VaultVersion",
     "Verdict",
-    "Verification",
     "Visitor",
     "Watched",
     "Watermark",
@@ -324,7 +311,6 @@ __all__ = [
     "load_prices",
     "looks_like_digest",
     "looks_like_key",
-    "mask_ip",
     "parse_audit_search",
     "parse_bill_question",
     "parse_cents",
@@ -338,7 +324,7 @@ __all__ = [
     "parse_usage_question",
     "rebaselined",
     "server_label",
-    "service_name",
+    "service_word",
     "settle_vaults",
     "simulate",
     "simulated_chain",

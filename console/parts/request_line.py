@@ -9,7 +9,7 @@ from db.source import (
     event_name,
     format_fingerprint,
     server_label,
-    service_name,
+    service_word,
     traffic_class,
 )
 from widgets.tone import Tone, clean
@@ -34,7 +34,7 @@ def request_line(row: RequestRow, width: int) -> list[tuple[str, Tone]]:
     customer = "-" if row.customer_id is None else str(row.customer_id)
     key = format_fingerprint(row.api_key_fp) if row.api_key_fp else "-"
     what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
-    place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {customer:>11} {key:<10}"
+    place = f"{server_label(row.server_id):<6} {service_word(row.service_type):<7} {customer:>11} {key:<10}"
     path = row.path_prefix or "-"
     time = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} "
     tone = CLASS_TONES[kind]
@@ -57,6 +57,6 @@ def neighbour_text(row: RequestRow) -> str:
     at = row.timestamp.astimezone(UTC)
     times = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {row.status_code:>4} {row.time_total:>6} ms"
     key = format_fingerprint(row.api_key_fp) if row.api_key_fp else "-"
-    place = f"{server_label(row.server_id):<6} {service_name(row.service_type):<7} {key:<10}"
+    place = f"{server_label(row.server_id):<6} {service_word(row.service_type):<7} {key:<10}"
     what = (f"×{row.repeat} " if row.repeat > 1 else "") + (event_name(row.event_type) if row.event_type else "")
     return clean(f"{times} {place} {row.path_prefix or '-':<10} {what}").rstrip()

@@ -28,7 +28,7 @@ from db.source import (
     format_fingerprint,
     parse_request_filter,
     server_label,
-    service_name,
+    service_word,
 )
 from widgets.keyset_table import Column, KeysetTable
 from widgets.prompt import Prompt, typed
@@ -41,7 +41,7 @@ _LABELS: dict[GroupBy, Callable[[Any], str]] = {
     GroupBy.KEY: format_fingerprint,
     GroupBy.EVENT: lambda code: f"{code} {event_name(code)}",
     GroupBy.SERVER: server_label,
-    GroupBy.SERVICE: service_name,
+    GroupBy.SERVICE: service_word,
     GroupBy.PATH: lambda path: f"/{path}",
 }
 _ABSENT: dict[tuple[GroupBy, int | str | None], str] = {

@@ -125,11 +125,6 @@ class MoveType:
         return cls(*_parts(text.strip(), field, 0))
 
 
-def parse_coin_type(text: str, field: str = "coin type") -> MoveType:
-    """What a `Coin<…>` may be of: SUI is `0x2::sui::SUI`. Raises ChainValueError."""
-    return MoveType.parse(text, field)
-
-
 _PRIMITIVES: Final = frozenset({"bool", "u8", "u16", "u32", "u64", "u128", "u256", "address", "signer"})
 
 

@@ -5,7 +5,6 @@ fail, with CodeError.
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, LiteralString, NamedTuple
 
@@ -98,37 +97,24 @@ TRAFFIC_TYPES: Final[dict[int, tuple[str, str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCodes:
-    """What `service_type` meant at one time: code 2 was SSFN in October 2025 and is gRPC since."""
-
-    preset: str
-    names: tuple[tuple[int, str], ...]
-
-    def name(self, code: int) -> str:
-        """`seal`, or `service 9` for a code without a name."""
-        return dict(self.names).get(code, f"service {code}")
-
-    def word(self, code: int) -> str:
-        """The name, or the bare number: what `code()` reads back."""
-        return dict(self.names).get(code, str(code))
-
-    def code(self, word: str) -> int:
-        """Code of a name or a number; `rpc`, the word on upstream's dashboards, is grpc. Raises CodeError."""
-        wanted = _slug(word)
-        return _code("service", "grpc" if wanted == "rpc" else wanted, {name: code for code, name in self.names})
-
-
-OCT_2025: Final = ServiceCodes("oct-2025", ((1, "seal"), (2, "ssfn"), (3, "sealo")))
-HEAD_2026: Final = ServiceCodes(
-    "head-2026", ((1, "seal"), (2, "grpc"), (3, "graphql"), (4, "platform"), (5, "ssfn"), (6, "sealo"))
-)
-SERVICE_PRESETS: Final[dict[str, ServiceCodes]] = {preset.preset: preset for preset in (OCT_2025, HEAD_2026)}
+SERVICES: Final = {1: "seal", 2: "grpc", 3: "graphql", 4: "platform", 5: "ssfn", 6: "sealo"}
+"""Since 2026; in October 2025 code 2 was ssfn, and 3 was sealo."""
 
 
 def service_name(code: int) -> str:
-    """A service code of the log in words."""
-    return HEAD_2026.word(code)
+    """`seal`, or `service 9` for a code without a name."""
+    return SERVICES.get(code, f"service {code}")
+
+
+def service_word(code: int) -> str:
+    """The name, or the bare number: what `service_code` reads back."""
+    return SERVICES.get(code, str(code))
+
+
+def service_code(word: str) -> int:
+    """Code of a name or a number; `rpc`, the word on upstream's dashboards, is grpc. Raises CodeError."""
+    wanted = _slug(word)
+    return _code("service", "grpc" if wanted == "rpc" else wanted, {name: code for code, name in SERVICES.items()})
 
 
 class TrafficClass(StrEnum):

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
 from db.suiftly.log import codes, termination
-from db.suiftly.log.codes import HEAD_2026, TRAFFIC_TYPES, Blame, ServiceCodes, TrafficClass
+from db.suiftly.log.codes import TRAFFIC_TYPES, Blame, TrafficClass
 from db.suiftly.log.gateway_config import GatewayConfig, GatewayConfigError
 from db.suiftly.log.row import RequestRow
 from db.suiftly.log.termination import Termination, TerminationError
@@ -62,13 +62,13 @@ _CLASS_WORDS: Final[dict[TrafficClass, str]] = {
 _GROUPS: Final[dict[int, str]] = {1: "production", 2: "development"}
 
 
-def explain(row: RequestRow, *, reveal: bool = False, services: ServiceCodes = HEAD_2026) -> Explanation:
+def explain(row: RequestRow, *, reveal: bool = False) -> Explanation:
     """Explain a row. Never fails: what cannot be read is said to be unreadable. `reveal` shows the client address."""
     ending = _ending(row.termination_state)
     return Explanation(
         headline=_headline(row, ending),
         blame=_blame(row, ending),
-        fields=(*_who(row, reveal), *_where(row, services), *_outcome(row, ending), *_gateway(row)),
+        fields=(*_who(row, reveal), *_where(row), *_outcome(row, ending), *_gateway(row)),
         timings=_timings(row),
     )
 
@@ -154,11 +154,11 @@ def _who(row: RequestRow, reveal: bool) -> tuple[Field, ...]:
     )
 
 
-def _where(row: RequestRow, services: ServiceCodes) -> tuple[Field, ...]:
+def _where(row: RequestRow) -> tuple[Field, ...]:
     server = row.server_id & 0xFF
     metered = {1: "Not metered.", 2: "", 3: "Not metered."}.get(row.fe_type, "Not documented.")
     return (
-        Field("service", services.name(row.service_type), ""),
+        Field("service", codes.service_name(row.service_type), ""),
         Field("network", codes.network_name(row.network), ""),
         Field("server", codes.server_label(row.server_id), f"Region {server >> 4}, server {server & 15}."),
         Field("frontend", codes.frontend_name(row.fe_type), metered),

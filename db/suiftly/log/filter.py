@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 
 from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.log import codes
-from db.suiftly.log.codes import HEAD_2026, TRAFFIC_CLASS_SQL, ServiceCodes, TrafficClass
+from db.suiftly.log.codes import TRAFFIC_CLASS_SQL, TrafficClass
 from db.suiftly.log.filter_words import (
     EXAMPLES,
     NAMES,
@@ -96,7 +96,7 @@ class RequestFilter:
         """The names of the filters that are set."""
         return frozenset(self._values())
 
-    def chips(self, services: ServiceCodes = HEAD_2026) -> tuple[str, ...]:
+    def chips(self) -> tuple[str, ...]:
         """Canonical words in fixed order; `parse(" ".join(chips))` gives this filter again."""
         words: dict[str, str] = {
             "customer": ",".join(str(id_) if id_ else "none" for id_ in self.customer),
@@ -104,7 +104,7 @@ class RequestFilter:
             "status": ",".join(map(status_word, self.status)),
             "class": ",".join(self.traffic_class),
             "event": ",".join(codes.event(code).word for code in self.event),
-            "service": ",".join(map(services.word, self.service)),
+            "service": ",".join(map(codes.service_word, self.service)),
             "network": ",".join(codes.NETWORKS.get(code, str(code)) for code in self.network),
             "server": ",".join(map(codes.server_label, self.server)),
             "ip": str(self.ip),
@@ -200,7 +200,7 @@ class RequestFilter:
                 return row.time_total > (self.slower_than or 0)
 
 
-def parse(text: str, services: ServiceCodes = HEAD_2026) -> RequestFilter:
+def parse(text: str) -> RequestFilter:
     """Filter of the screen form: words `name:value`, each negated by a leading "!", and words that speak for
     themselves (a full key or 0x fingerprint, an address, a status like 5xx, a class, a /path). Raises FilterError."""
     found: dict[str, tuple[str, bool]] = {}
@@ -217,10 +217,10 @@ def parse(text: str, services: ServiceCodes = HEAD_2026) -> RequestFilter:
         if name in found:
             raise FilterError(f"{name}: given twice; give it once, with a comma between values where it takes a list")
         found[name] = (value, negated)
-    return _build(found, services)
+    return _build(found)
 
 
-def from_options(options: Mapping[str, str], services: ServiceCodes = HEAD_2026) -> RequestFilter:
+def from_options(options: Mapping[str, str]) -> RequestFilter:
     """Filter of shell flags, by name without dashes (`slower-than` or `slower_than`); a value starting with "!"
     is negated. Raises FilterError."""
     found: dict[str, tuple[str, bool]] = {}
@@ -229,15 +229,15 @@ def from_options(options: Mapping[str, str], services: ServiceCodes = HEAD_2026)
         if name not in EXAMPLES:
             raise FilterError(f"{shown(option)}: no such filter; the filters are {', '.join(NAMES)}")
         found[name] = (value.removeprefix("!"), value.startswith("!"))
-    return _build(found, services)
+    return _build(found)
 
 
-def _build(found: Mapping[str, tuple[str, bool]], services: ServiceCodes) -> RequestFilter:
+def _build(found: Mapping[str, tuple[str, bool]]) -> RequestFilter:
     fields: dict[str, object] = {}
     for name, (value, negated) in found.items():
         if negated and name == "slower-than":
             raise FilterError("slower-than: cannot be negated; leave the ! out")
-        fields[_field(name)] = read(name, value, services)
+        fields[_field(name)] = read(name, value)
     return replace(RequestFilter(), **fields, negated=frozenset(name for name in found if found[name][1]))
 
 

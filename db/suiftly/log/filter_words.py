@@ -13,7 +13,7 @@ from typing import Final
 from db.suiftly.keys.format import begins_like_key, looks_like_key, parse_fingerprint
 from db.suiftly.keys.metadata import KeyFormatError
 from db.suiftly.log import codes
-from db.suiftly.log.codes import CodeError, ServiceCodes, TrafficClass
+from db.suiftly.log.codes import CodeError, TrafficClass
 
 EXAMPLES: Final[dict[str, str]] = {
     "customer": "42",
@@ -37,7 +37,7 @@ class FilterError(ValueError):
     """A word that is no filter, or a value its filter cannot have. The text names the filter and what it takes."""
 
 
-def read(name: str, text: str, services: ServiceCodes) -> object:
+def read(name: str, text: str) -> object:
     """Value of the RequestFilter field of that filter. Raises FilterError."""
     value = text.strip()
     if not value:
@@ -48,7 +48,7 @@ def read(name: str, text: str, services: ServiceCodes) -> object:
         "status": _statuses,
         "class": _classes,
         "event": partial(_each, codes.event_code),
-        "service": partial(_each, services.code),
+        "service": partial(_each, codes.service_code),
         "network": partial(_each, codes.network_code),
         "server": partial(_each, codes.server_code),
         "ip": _ip,

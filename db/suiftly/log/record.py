@@ -34,7 +34,7 @@ def as_record(row: RequestRow, *, reveal_ip: bool = False) -> dict[str, Any]:
     words = (
         codes.network_name(row.network),
         codes.server_label(row.server_id),
-        codes.HEAD_2026.name(row.service_type),
+        codes.service_name(row.service_type),
         codes.frontend_name(row.fe_type),
         codes.traffic_type_name(row.traffic_type),
         codes.traffic_class(row.traffic_type, row.status_code).value,

@@ -16,7 +16,6 @@ from db.chain.values import (
     is_evm_address,
     looks_like_digest,
     parse_address,
-    parse_coin_type,
     parse_object_id,
 )
 
@@ -125,7 +124,7 @@ SUI = f"0x{2:064x}::sui::SUI"
     ],
 )
 def test_a_type_is_written_out(text: str, canonical: str) -> None:
-    found = parse_coin_type(text)
+    found = MoveType.parse(text, "coin type")
     assert str(found) == canonical
     assert MoveType.parse(str(found)) == found
     assert (len(SUI), MoveType.parse(SUI).name) == (76, "SUI")
@@ -153,12 +152,12 @@ def test_a_type_is_written_out(text: str, canonical: str) -> None:
 )
 def test_what_is_no_coin_type_is_refused_with_the_field(text: str) -> None:
     with pytest.raises(ChainValueError, match=r"^coin type: "):
-        parse_coin_type(text)
+        MoveType.parse(text, "coin type")
 
 
 @given(st.text(max_size=90))
 def test_whatever_is_pasted_is_a_value_or_a_sentence(text: str) -> None:
-    for parse in (parse_address, Digest.parse, parse_coin_type):
+    for parse in (parse_address, Digest.parse, MoveType.parse):
         try:
             found = parse(text)
         except ChainValueError:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.suiftly.log import codes
-from db.suiftly.log.codes import HEAD_2026, OCT_2025, Blame, CodeError, TrafficClass
+from db.suiftly.log.codes import Blame, CodeError, TrafficClass
 
 DOCUMENTED = {0, *range(10, 18), 20, 21, 30, 31, 32, *range(50, 55), *range(60, 64)}
 
@@ -91,8 +91,7 @@ def test_reading_any_smallint_never_fails(code: int) -> None:
         codes.server_label(code),
         codes.backend_label(code),
         codes.status_class(code),
-        HEAD_2026.name(code),
-        OCT_2025.name(code),
+        codes.service_name(code),
     )
     assert all(texts)
 
@@ -118,14 +117,12 @@ def test_bad_servers(word: str) -> None:
         codes.server_code(word)
 
 
-def test_service_code_2_depends_on_the_preset() -> None:
-    assert (OCT_2025.name(2), HEAD_2026.name(2)) == ("ssfn", "grpc")
-    assert (OCT_2025.code("sealo"), HEAD_2026.code("sealo")) == (3, 6)
-    assert HEAD_2026.code("RPC") == 2
-    assert HEAD_2026.name(9) == "service 9"
-    assert codes.SERVICE_PRESETS == {"oct-2025": OCT_2025, "head-2026": HEAD_2026}
-    with pytest.raises(CodeError, match="seal, ssfn, sealo"):
-        OCT_2025.code("graphql")
+def test_services_by_name_word_and_code() -> None:
+    assert (codes.service_name(2), codes.service_word(2)) == ("grpc", "grpc")
+    assert (codes.service_name(9), codes.service_word(9)) == ("service 9", "9")
+    assert [codes.service_code(word) for word in ("ssfn", "sealo", "RPC", "9")] == [5, 6, 2, 9]
+    with pytest.raises(CodeError, match="seal, grpc, graphql, platform, ssfn, sealo"):
+        codes.service_code("rest")
 
 
 def test_networks() -> None:

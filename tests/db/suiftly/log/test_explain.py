@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.suiftly.log.codes import OCT_2025, Blame
+from db.suiftly.log.codes import Blame
 from db.suiftly.log.explain import Explanation, explain, mask_ip
 from db.suiftly.log.row import RequestRow
 from tests.db.seed import SERVED
@@ -177,10 +177,10 @@ def test_nulls_are_explained() -> None:
         assert words(told, label)
 
 
-def test_preset_time_zone_and_repeat() -> None:
+def test_service_time_zone_and_repeat() -> None:
     row = SERVED._replace(timestamp=SERVED.timestamp.astimezone(timezone(timedelta(hours=5))), repeat=7)
-    told = explain(row, services=OCT_2025)
-    assert value(told, "service") == "ssfn"
+    told = explain(row)
+    assert value(told, "service") == "grpc"
     assert value(told, "time") == "2026-05-01T03:04:05.678Z"
     assert words(told, "repeat") == "One row stands for 7 identical requests."
 

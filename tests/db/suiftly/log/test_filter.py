@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.suiftly.log import filter as request_filter
-from db.suiftly.log.codes import HEAD_2026, OCT_2025, TRAFFIC_CLASS_SQL, TrafficClass
+from db.suiftly.log.codes import TRAFFIC_CLASS_SQL, TrafficClass
 from db.suiftly.log.filter import NAMES, FilterError, RequestFilter, from_options, parse
 from tests.db.seed import SERVED
 
@@ -246,13 +246,6 @@ def test_negative_server_ids_are_the_upper_half() -> None:
 )
 def test_paths_compare_as_far_as_the_log_goes(path: str, logged: str, expected: bool) -> None:
     assert parse(f"path:{path}").matches(ROW._replace(path_prefix=logged)) is expected
-
-
-def test_service_names_follow_the_preset() -> None:
-    assert parse("service:ssfn", OCT_2025).service == (2,)
-    assert parse("service:ssfn", HEAD_2026).service == (5,)
-    assert parse("service:ssfn", OCT_2025).chips(OCT_2025) == ("service:ssfn",)
-    assert from_options({"service": "sealo"}, OCT_2025).service == (3,)
 
 
 @pytest.mark.parametrize(
