@@ -109,6 +109,7 @@ from db.suiftly.operations.rotate_key import RotateKey
 from db.suiftly.operations.set_maintenance import SetMaintenance
 from db.suiftly.operations.settle_conflict import AcceptChain, KeepBooks
 from db.suiftly.operations.undo_revocation import UndoRevocation
+from db.suiftly.overview import Overview, TopCustomer
 from db.suiftly.pricing import PriceBook, PriceBookError, load_prices
 from db.suiftly.reconcile import CheckedHour, Difference, Watermark
 from db.suiftly.simulation import Progress as SimulationProgress
@@ -119,7 +120,6 @@ from db.suiftly.simulation.chain import simulated_chain
 from db.suiftly.simulation.gateways import LABELS as SIMULATED_GATEWAYS
 from db.suiftly.simulation.vault_place import settle_vaults
 from db.suiftly.source import VAULT_JOBS, Source
-from db.suiftly.traffic import Overview, TopCustomer
 from db.suiftly.usage.charts import Usage
 from db.suiftly.usage.sums import Latencies, Measures
 from db.suiftly.usage.top import Top, TopBy, TopRow

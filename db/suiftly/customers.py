@@ -14,10 +14,10 @@ from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_dige
 from db.database import Connection, Database
 from db.page import Page, page_of
 from db.suiftly.billing.rules import ServiceSpan
+from db.suiftly.digest_search import TOUCHED_BY
 from db.suiftly.keys.format import KeyFormatError, parse_fingerprint
 from db.suiftly.keys.keys import ApiKey, KeySearch, read_page
 from db.suiftly.log.filter_words import shown
-from db.suiftly.touched import TOUCHED_BY
 
 STATUSES = ("active", "suspended", "closed")
 MAX_ID = 2**32 - 1

@@ -18,8 +18,8 @@ from db.suiftly.escrow.books import EscrowBooks
 from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.gateways import Gateways, fleet_words
 from db.suiftly.metering import cursor_states
+from db.suiftly.overview import Traffic
 from db.suiftly.reconcile import Reconciliation
-from db.suiftly.traffic import Traffic
 
 RECONCILE_S = 5.0  # what a visit of the doctor may take for it
 

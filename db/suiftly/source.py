@@ -48,9 +48,9 @@ from db.suiftly.log.export import Export, Exported, export
 from db.suiftly.log.export import Progress as ExportProgress
 from db.suiftly.log.requests import Requests
 from db.suiftly.operations.asks_chain import AsksChain
+from db.suiftly.overview import Traffic
 from db.suiftly.pricing import PriceBook, load_prices
 from db.suiftly.reconcile import Reconciliation
-from db.suiftly.traffic import Traffic
 from db.suiftly.usage.charts import Charts
 from db.suiftly.usage.top import Ranking
 from db.suiftly.vault.errors import VaultWarning, Warned

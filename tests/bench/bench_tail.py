@@ -20,7 +20,7 @@ from db.suiftly.log.codes import TRAFFIC_CLASS_SQL
 from db.suiftly.log.filter import RequestFilter
 from db.suiftly.log.requests import Requests
 from db.suiftly.log.windows import COLUMNS, WINDOW
-from db.suiftly.traffic import Traffic
+from db.suiftly.overview import Traffic
 from tests.bench.log_rows import fifty_hours, fill
 from tests.bench.measure import Report, explain, fresh_server, migrated, place, query, run, timed
 from tests.db.counting import count_all

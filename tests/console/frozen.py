@@ -57,7 +57,7 @@ from db.suiftly.keys.proof_verdict import judge
 from db.suiftly.keys.proofs import Proofs
 from db.suiftly.log.breakdown import Breakdown
 from db.suiftly.log.requests import Requests
-from db.suiftly.traffic import Traffic
+from db.suiftly.overview import Traffic
 from db.suiftly.usage.charts import Charts
 from db.suiftly.usage.top import Ranking
 from db.suiftly.usage.window import window_of

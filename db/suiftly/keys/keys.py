@@ -10,9 +10,9 @@ from psycopg.rows import class_row
 from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
+from db.suiftly.digest_search import TOUCHED_BY
 from db.suiftly.keys.format import MAX_CUSTOMER_ID, format_fingerprint, looks_like_key, parse_fingerprint, sha256_hex
 from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
-from db.suiftly.touched import TOUCHED_BY
 
 RECENT_MINUTES = 15
 

@@ -12,7 +12,7 @@ from db.operations import Change, Preview
 from db.suiftly.escrow.decision import Decision, OpenEvent
 from db.suiftly.escrow.posting import Plan, carry_out, plan
 from db.suiftly.money import exact_dollars, in_dollars
-from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
+from db.suiftly.operations.of_event import CACHED, OfEvent, Waiting, version_of, words_of
 
 _CUSTOMER: LiteralString = """
     SELECT customer_id AS id, status, wallet_address AS wallet, escrow_contract_id AS account

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from db.audit import Actor
 from db.database import Connection
 from db.operations import Change, Preview
-from db.suiftly.operations.escrow_event import OfEvent, version_of, words_of
+from db.suiftly.operations.of_event import OfEvent, version_of, words_of
 
 
 @dataclass(frozen=True, slots=True)

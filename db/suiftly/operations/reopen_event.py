@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from db.audit import Actor
 from db.database import Connection
 from db.operations import Change, Preview
-from db.suiftly.operations.escrow_event import OfEvent, Waiting, version_of, words_of
+from db.suiftly.operations.of_event import OfEvent, Waiting, version_of, words_of
 
 _ALONE = "Once its account is a customer's, the next `opsdeck chain sync` puts it onto the books."
 _BESIDE = "What the books have under its digest stands for no event again."

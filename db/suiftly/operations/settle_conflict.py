@@ -14,7 +14,7 @@ from db.suiftly.escrow.contract import ASSET
 from db.suiftly.escrow.decision import LEDGER_TYPES, EscrowRow, LedgerRow, OpenEvent
 from db.suiftly.escrow.posting import LOCK_CUSTOMERS, OnBooks, add_escrow, add_ledger, on_books
 from db.suiftly.money import exact_dollars, in_dollars
-from db.suiftly.operations.escrow_event import CACHED, OfEvent, Waiting, version_of, words_of
+from db.suiftly.operations.of_event import CACHED, OfEvent, Waiting, version_of, words_of
 
 Row = TypeVar("Row", EscrowRow, LedgerRow)
 

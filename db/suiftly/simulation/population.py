@@ -15,7 +15,7 @@ from db.suiftly.keys import format as key_format
 from db.suiftly.keys.format import Service
 from db.suiftly.pricing import load_prices
 from db.suiftly.simulation.copying import copy_rows
-from db.suiftly.simulation.invention import Invented, InventedKey, invent_customers, invent_keys
+from db.suiftly.simulation.invented_customers import Invented, InventedKey, invent_customers, invent_keys
 from db.suiftly.simulation.sessions import write_sessions
 
 

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 from db.chain.base58 import encode as base58
 from db.suiftly.keys.format import Service
 from db.suiftly.simulation.copying import copy_rows
-from db.suiftly.simulation.invention import Invented
+from db.suiftly.simulation.invented_customers import Invented
 
 
 async def write_sessions(

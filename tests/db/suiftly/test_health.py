@@ -8,7 +8,7 @@ from db.database import Database
 from db.suiftly.health import Check, State, health
 from db.suiftly.jobs.aggregate_usage import AggregateUsage
 from db.suiftly.jobs.log_consumer import take_step
-from db.suiftly.traffic import Traffic
+from db.suiftly.overview import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 
 

@@ -18,7 +18,7 @@ from db.suiftly.log.codes import TrafficClass
 from db.suiftly.log.filter import NAMES, RequestFilter
 from db.suiftly.log.requests import Requests
 from db.suiftly.log.row import RequestRow
-from db.suiftly.traffic import Traffic
+from db.suiftly.overview import Traffic
 from tests.db.seed import CUSTOMER, add_customer, add_key, add_request
 from tests.db.suiftly.log_traffic import ALL, EVER, Writers, a_row, in_table, insert, numbers, read_in_every_way, write
 

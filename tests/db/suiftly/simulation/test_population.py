@@ -12,7 +12,7 @@ from db.errors import Refused
 from db.suiftly.keys import format as key_format
 from db.suiftly.keys.metadata import KeyMetadata
 from db.suiftly.simulation import demo_secret, populate
-from db.suiftly.simulation.invention import invent_customers, invent_keys
+from db.suiftly.simulation.invented_customers import invent_customers, invent_keys
 from tests.key_reader import read_key
 
 NOW = datetime(2026, 6, 15, 9, 30, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What the operations on an escrow event share that waits for somebody to settle it."""
+"""What the operations share that settle an escrow event."""
 
 import hashlib
 from collections.abc import Sequence

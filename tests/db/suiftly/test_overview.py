@@ -12,7 +12,7 @@ from db.database import Database
 from db.suiftly.jobs.log_consumer import take_step
 from db.suiftly.jobs.roll_up_traffic import RollUpTraffic
 from db.suiftly.log.codes import TRAFFIC_CLASS_SQL, traffic_class
-from db.suiftly.traffic import BUCKET, WINDOW, Traffic
+from db.suiftly.overview import BUCKET, WINDOW, Traffic
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, add_request
 
 
