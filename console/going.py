@@ -23,7 +23,8 @@ class Going:
         self._app = app
         self._source = source
         self._history = History()
-        self._led_here: dict[str, str] = {}  # by mode: the one from which a link or a command led to it
+        # By mode: that from which a link or a command led to it, or what was shown in the same one before.
+        self._led_here: dict[str, str | list[Place]] = {}
         for kind in TOP:
             app.add_mode(kind, partial(self._opened, Place(kind)))  # pyright: ignore[reportUnknownMemberType]
 
@@ -35,13 +36,15 @@ class Going:
         if answer_first(self._app):
             return
         self._remember()
-        mode = self._app.current_mode
+        mode, before = self._app.current_mode, self._places
         try:
             await self._show(place)
         except ValueError as error:
             self._app.notify(str(error), severity="warning", markup=False)
         if self._app.current_mode != mode:
             self._led_here[self._app.current_mode] = mode
+        elif self._places[:1] != before[:1]:
+            self._led_here[mode] = before
         self._remember()
 
     async def switch(self, kind: str) -> None:
@@ -69,7 +72,11 @@ class Going:
         if len(self._app.screen_stack) > 1:
             await self._app.pop_screen()
         elif led := self._led_here.pop(self._app.current_mode, None):
-            await self._app.switch_mode(led)
+            if isinstance(led, str):
+                await self._app.switch_mode(led)
+            else:
+                for place in led:
+                    await self._show(place)
         self._remember()
 
     def explain(self, row: RequestRow) -> None:
@@ -79,6 +86,11 @@ class Going:
     async def _follow(self, place: Place | None) -> None:
         if place is not None:
             await self.go(place)
+
+    @property
+    def _places(self) -> list[Place]:
+        """What is shown in this mode, from the lowest screen up."""
+        return [screen.place for screen in self._app.screen_stack if isinstance(screen, DeckScreen)]
 
     def _remember(self) -> None:
         """Puts the place on screen into the history, as it is searched now."""

@@ -78,6 +78,7 @@ from db.suiftly.log.explain import explain
 from db.suiftly.log.export import Export, Exported
 from db.suiftly.log.export import Progress as ExportProgress
 from db.suiftly.log.export_file import Format as ExportFormat
+from db.suiftly.log.export_file import usable as usable_path
 from db.suiftly.log.filter import FilterError, RequestFilter
 from db.suiftly.log.filter import from_options as filter_from_options
 from db.suiftly.log.filter import parse as parse_request_filter
@@ -330,5 +331,6 @@ __all__ = [
     "simulated_chain",
     "this_month",
     "traffic_class",
+    "usable_path",
     "usage_between",
 ]

@@ -33,6 +33,7 @@ class RingLog(RingPane[Row]):
         Binding("end,G,shift+g", "follow", "Follow", id="log.follow", tooltip="Follow the newest rows again"),
         Binding("enter", "open", "Open", id="log.open", tooltip="Open the row under the cursor"),
         Binding("space", "mark", "Mark", show=False, id="log.mark", tooltip="Mark this row, or take the mark away"),
+        Binding("ctrl+backslash", "unmark", "Unmark", show=False, id="log.unmark", tooltip="Take all marks off"),
         Binding("m", "to_mark(1)", "Next mark", show=False, id="log.next_mark", tooltip="Go to the next marked row"),
         Binding(
             "M,shift+m",
@@ -219,6 +220,10 @@ class RingLog(RingPane[Row]):
             self.pause()
             self._marked ^= {number}
             self._repaint()
+
+    def action_unmark(self) -> None:
+        self._marked.clear()
+        self._repaint()
 
     def action_to_mark(self, step: int) -> None:
         at = self._cursor_number

@@ -81,6 +81,11 @@ class RingPane(LineView, Generic[Row]):
         super().notify_style_update()
         self._strips.clear()
 
+    def format_anew(self) -> None:
+        """`format_row` answers otherwise from now on."""
+        self._strips.clear()
+        self._repaint()
+
     @property
     def _top(self) -> int:
         """Number of the first line in view."""
@@ -147,11 +152,11 @@ class RingPane(LineView, Generic[Row]):
     def _line(self, y: int) -> Strip:
         width, number = self.view.width, self._top + y
         strip = self._strip(number, width)
-        if number in self._marked and width:
-            strip = Strip([Segment("●", self.palette.base), *strip.crop(1, width)], width)
-        if number == self._cursor_number and self._ring.lines and width:
-            pointed = Strip([Segment("›", self.palette.base), *strip.crop(1, width)], width)
-            strip = pointed if self.following else self.on_cursor(pointed)
+        marked, pointed = number in self._marked, number == self._cursor_number and bool(self._ring.lines)
+        if width and (marked or pointed):
+            sign = "›" if not marked else "◆" if pointed else "●"
+            strip = Strip([Segment(sign, self.palette.base), *strip.crop(1, width)], width)
+            strip = self.on_cursor(strip) if pointed and not self.following else strip
         if not self.following and y == self.view.height - 1:
             pill = Segment(self._pill[:width], self.get_component_rich_style("ring-pane--pill"))
             strip = Strip([*strip.crop(0, width - len(pill.text)), pill], width)

@@ -1,6 +1,7 @@
 """What became of every row that was committed while one looked: the line below the log that adds up."""
 
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
 
@@ -10,6 +11,10 @@ from console.words import short
 from db.source import Batch
 
 _RATE_S = 5.0  # the rate is the mean of these seconds
+_SUM = "{} = {} shown + {} filtered + {} sampled"
+_LONG = (_SUM.replace(" =", " received ="), "   {} rows/s", "   lag {:.1f} s", "   cursor {:.0f} s old")
+_SHORT = (_SUM, "  {}/s", "  lag {:.1f} s", "  cursor {:.0f} s")
+_SHORTEST = (_SUM.replace("filtered", "filt.").replace("sampled", "sampl."), *_SHORT[1:])
 
 
 class Account:
@@ -17,9 +22,10 @@ class Account:
 
     def __init__(self) -> None:
         self.received = self.shown = self.filtered = self.sampled = 0
-        self._since = self._polled = monotonic()
+        self._polled = monotonic()
         self._lag_s: float | None = None
-        self._arrivals: deque[tuple[float, int]] = deque()  # of the last seconds: when, how many
+        # Of the last seconds: when, how many. The first one is where they begin: what it brought came before.
+        self._arrivals = deque([(self._polled, 0)])
 
     def add(self, batch: Batch) -> None:
         """Enters what one poll brought."""
@@ -29,25 +35,35 @@ class Account:
         self.filtered += batch.committed - batch.passed
         self.sampled += batch.passed - len(batch.rows)
         self._arrivals.append((self._polled, batch.committed))
+        while self._arrivals[1][0] < self._polled - _RATE_S:
+            self._arrivals.popleft()
         if batch.rows:
             newest: datetime = batch.rows[-1].timestamp
             self._lag_s = max(0.0, (batch.cursor.at - newest).total_seconds())
 
     def line(self, width: int) -> str:
-        """The sum in words; with few columns in short numbers."""
-        now = monotonic()
-        while self._arrivals and now - self._arrivals[0][0] > _RATE_S:
-            self._arrivals.popleft()
-        wide = width >= 104
-        number = "{:,}".format if wide else short
-        text = f"{number(self.received)} received = {number(self.shown)} shown"
-        text += f" + {number(self.filtered)} filtered + {number(self.sampled)} sampled"
-        spent = now - self._since
+        """The sum in words, the longest that leave nothing out at this width."""
+        whole = "{:,}".format
+        forms = ((_LONG, whole), (_LONG, short), (_SHORT, short), (_SHORTEST, _brief))
+        lines = [self._line(words, number) for words, number in forms]
+        return next((line for line in lines if len(line) <= width), lines[-1])
+
+    def _line(self, words: tuple[str, str, str, str], number: Callable[[int], str]) -> str:
+        the_sum, rate, lag, age = words
+        text = the_sum.format(*map(number, (self.received, self.shown, self.filtered, self.sampled)))
+        (begun, _), *arrivals = self._arrivals
+        spent = self._polled - begun
         if spent >= 1:
-            text += f"   {number(round(sum(n for _, n in self._arrivals) / min(spent, _RATE_S)))} rows/s"
+            text += rate.format(number(round(sum(rows for _, rows in arrivals) / spent)))
         if self._lag_s is not None:
-            text += f"   lag {self._lag_s:.1f} s"
-        return text + f"   cursor {now - self._polled:.0f} s old"
+            text += lag.format(self._lag_s)
+        return text + age.format(monotonic() - self._polled)
+
+
+def _brief(number: int) -> str:
+    """Three digits and a letter at the most."""
+    head, _, tail = short(number).partition(".")
+    return f"{head}{tail[1:]}" if len(head) > 2 else short(number)
 
 
 class AccountLine(Static):
@@ -77,7 +93,7 @@ class AccountLine(Static):
             self._tell()
 
     def _tell(self) -> None:
-        text = "" if self._account is None else self._account.line(self.screen.size.width)
+        text = "" if self._account is None else self._account.line(self.screen.size.width - 2)
         if text != self._told:
             self._told = text
             self.update(text, layout=False)

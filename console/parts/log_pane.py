@@ -19,6 +19,7 @@ from db.errors import DatabaseError
 from db.source import RequestFilter, RequestRow, Source
 from widgets.prompt import Prompt
 from widgets.ring_log import RingLog
+from widgets.tone import Spans, Tone
 
 _Work = Callable[[], Awaitable[None]]
 _CAPACITY = 50_000
@@ -48,7 +49,7 @@ class LogPane(RingLog[RequestRow]):
         """It shows the past now, reads for longer than a moment, or knows more about what is looked for."""
 
     def __init__(self, source: Source, feed: LogFeed, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(request_line, _CAPACITY, id=id)
+        super().__init__(self._format, _CAPACITY, id=id)
         self.search = LogSearch(source, feed)
         self._feed = feed
         self.slow = False  # it is being read, and that takes a while
@@ -64,6 +65,23 @@ class LogPane(RingLog[RequestRow]):
         """From the oldest row held until just after the newest; None when there is none."""
         times = [row.timestamp for row in self.rows]
         return (min(times), max(times) + timedelta(microseconds=1)) if times else None
+
+    def _format(self, row: RequestRow, width: int) -> Spans:
+        """A hit is told by a sign behind its time."""
+        (time, tone), *rest = request_line(row, width)
+        sought = self.search.sought
+        hit = sought is not None and sought.matches(row)
+        return [(f"{time[:-1]}»", Tone.ACCENT) if hit else (time, tone), *rest]
+
+    # Marks
+
+    def action_mark(self) -> None:
+        super().action_mark()
+        self.post_message(self.Told())
+
+    def action_unmark(self) -> None:
+        super().action_unmark()
+        self.post_message(self.Told())
 
     # Pages
 
@@ -162,10 +180,19 @@ class LogPane(RingLog[RequestRow]):
     def look_for(self, text: str) -> None:
         """Goes to the newest row that this filter lets through, and hides none. Raises ValueError with a sentence."""
         sought = read_filter(text)
+        self._search_for(sought)
+        self._seek(sought, newer=False)
+
+    def count_anew(self) -> None:
+        """In another window or under another filter there are other hits."""
+        if self.search.sought is not None:
+            self._search_for(self.search.sought)
+
+    def _search_for(self, sought: RequestFilter | None) -> None:
         self.search.begin(sought)
+        self.format_anew()
         self.post_message(self.Told())
         self.run_worker(self._count_hits, group="hits", exclusive=True)
-        self._seek(sought, newer=False)
 
     async def _count_hits(self) -> None:
         await self.search.count()
@@ -193,10 +220,9 @@ class LogPane(RingLog[RequestRow]):
         self.workers.cancel_group(self, "jump")  # pyright: ignore[reportUnknownMemberType]
         if not (jumping or self.detached or self.search.sought):
             raise SkipAction
-        self.search.end()
+        self._search_for(None)
         if self.detached:
             self.post_message(self.Resumed(reload=True))
-        self.post_message(self.Told())
 
     def _seek(self, sought: RequestFilter, *, newer: bool) -> None:
         """Goes to the next row that is sought, or to the one before, whether it is held or not."""
@@ -211,7 +237,9 @@ class LogPane(RingLog[RequestRow]):
         if flight is not self._feed.flight:
             return
         if row is None:
-            self.notify(f"No {'newer' if newer else 'older'} hit is kept.", markup=False, timeout=4)
+            what = "error" if sought is ERRORS else "slow request" if sought is SLOW else "hit"
+            text = f"No newer {what} so far." if newer else f"No older {what} is kept."
+            self.notify(text, markup=False, timeout=4)
             return
         await self._open_at(row.timestamp)
         if flight is self._feed.flight and self.cursor_row != row:

@@ -28,13 +28,9 @@ class LogSearch:
         """What is looked for and how often it is there; empty without a search."""
         return "" if self.sought is None else f"search {self.text or 'everything'}: {self._hits}"
 
-    def begin(self, sought: RequestFilter) -> None:
-        """Looks for something else."""
+    def begin(self, sought: RequestFilter | None) -> None:
+        """Looks for something else, or for nothing."""
         self.sought, self._hits = sought, "counting …"
-
-    def end(self) -> None:
-        """Looks for nothing."""
-        self.sought = None
 
     async def count(self) -> None:
         """Counts the hits of the window."""

@@ -14,8 +14,9 @@ from console.deck import Deck
 from console.dialog import Dialog
 from console.exporting import Target
 from console.words import moment
+from db.errors import Refused
 from db.moments import rfc3339
-from db.source import ExportFormat, RequestFilter
+from db.source import ExportFormat, RequestFilter, usable_path
 
 
 class ExportScreen(Dialog[Target | None]):
@@ -33,7 +34,7 @@ class ExportScreen(Dialog[Target | None]):
     ExportScreen #title { text-style: bold; color: $text-accent; }
     ExportScreen Input { background: $panel; }
     ExportScreen Input:focus { background: $primary 30%; }
-    ExportScreen #said { color: $text-warning; height: 1; }
+    ExportScreen #said { color: $text-warning; min-height: 1; }
     ExportScreen #shell { color: $text-muted; margin: 1 0; }
     ExportScreen #buttons { height: 1; align-horizontal: right; }
     ExportScreen #buttons Button { margin-left: 2; }
@@ -97,8 +98,12 @@ class ExportScreen(Dialog[Target | None]):
 
     def _answer(self) -> None:
         target = self._target
-        if target is None:
-            self.query_one("#said", Static).update("The name has to end in .csv, .json or .jsonl.")
+        try:
+            if target is None:
+                raise Refused("the name has to end in .csv, .json or .jsonl")
+            usable_path(target.path)
+        except Refused as error:
+            self.query_one("#said", Static).update(f"{error}.")
         else:
             self.dismiss(target)
 

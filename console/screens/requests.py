@@ -116,6 +116,7 @@ class RequestsScreen(DeckScreen[Batch]):
         self.view.clear()
         if note:
             self.pane.note(note)
+        self.pane.count_anew()
         self._tell_chips()
         self.reload()
 
@@ -137,12 +138,14 @@ class RequestsScreen(DeckScreen[Batch]):
     def _tell_chips(self) -> None:
         chips = "  ".join(f"[{chip}]" for chip in self.feed.wanted.chips())
         parts = [f"{chips}   ctrl+l shows all" if chips else "all requests"]
+        if self.feed.window is not WINDOWS[0]:
+            parts.append(f"window: {self.feed.window.name}")
         if self.pane.detached:
             parts.append("the past; end follows")
-        elif self.feed.window is not WINDOWS[0]:
-            parts.append(f"window: {self.feed.window.name}")
         if self.pane.search.words:
             parts.append(self.pane.search.words)
+        if marked := len(self.pane.marked_rows):
+            parts.append(f"{marked} marked, ctrl+\\ unmarks")
         if self.pane.slow:
             parts.append("reading …")
         self.query_one("#chips", Static).update("   ·   ".join(parts))

@@ -47,7 +47,12 @@ async def test_b_on_the_log_counts_it_by_customer_and_the_counts_are_live(log: s
         assert re.search(r" 12  *75.0 %  *3  *25.0 %  *4\d \d\d:\d\d:\d\d", line), line
         add_request(log, customer_id=8, api_key_fp=8, repeat=4)
         await sees_rows(deck, (str(CUSTOMER), 12), ("8", 5), (str(OTHER_CUSTOMER), 2), ("no known customer", 1))
+        await deck.press("enter")
+        await deck.sees(f"[customer:{CUSTOMER}]", "following")
         await deck.press("escape")
+        await sees_rows(deck, (str(CUSTOMER), 12), ("8", 5), (str(OTHER_CUSTOMER), 2), ("no known customer", 1))
+        await deck.press("escape")
+        await deck.sees("all requests", "following")
         await deck.until(lambda: " requests  default" in deck.header, "the log again")
 
 

@@ -20,7 +20,7 @@ from tests.db.seed import add_request
 
 async def _on(deck: Operator, number: int) -> None:
     """Until the cursor stands on that row."""
-    await deck.until(lambda: re.search(rf"^›.* r{number} ", deck.text, re.M), f"the cursor is on row {number}")
+    await deck.until(lambda: re.search(rf"^[›◆].* r{number} ", deck.text, re.M), f"the cursor is on row {number}")
 
 
 async def test_a_window_shows_no_older_rows_and_says_where_it_begins(business: str) -> None:
@@ -174,6 +174,7 @@ async def test_a_search_counts_its_hits_and_goes_to_those_that_are_not_on_screen
         await deck.say("s", "404")
         await deck.sees("search status:404: 2 hits")
         await _on(deck, 500)
+        assert [line for line in deck.lines if "»" in line] == [deck.line(" r500 ")]
         assert 559 not in numbers(deck.lines) or "PAUSED" in deck.header
         await deck.press("N")
         await _on(deck, 0)
@@ -182,9 +183,11 @@ async def test_a_search_counts_its_hits_and_goes_to_those_that_are_not_on_screen
         await deck.sees("No older hit is kept.")
         await deck.press("n")
         await _on(deck, 500)
+        await deck.press("2")
+        await deck.sees("window: 5m", "search status:404: 1 hit")
         await deck.press("escape")
         await follows(deck, 559)
-        assert "search" not in deck.line("all requests")
+        await deck.sees_no("search", "»")
 
 
 async def test_errors_and_slow_rows_are_a_key_away(business: str) -> None:
@@ -200,7 +203,7 @@ async def test_errors_and_slow_rows_are_a_key_away(business: str) -> None:
         await deck.press("w")
         await _on(deck, 11)
         await deck.press("e")
-        await deck.sees("No newer hit is kept.")
+        await deck.sees("No newer error so far.")
 
 
 async def test_every_committed_row_is_accounted_for(business: str) -> None:
@@ -280,8 +283,17 @@ async def test_a_marked_row_is_found_again(business: str) -> None:
     async with console(business) as deck:
         await deck.press("4")
         await follows(deck, 59)
-        await deck.press("up", "up", "space", "home", "m")
+        await deck.press("up", "up", "space")
+        await deck.sees("1 marked, ctrl+\\ unmarks")
+        assert deck.line(" r57 ").startswith("◆")  # also while the cursor is on it
+        await deck.press("home", "m")
         await _on(deck, 57)
+        await deck.press("up")
+        await _on(deck, 56)
+        assert deck.line(" r57 ").startswith("●")
+        await deck.press("ctrl+backslash")
+        await deck.sees_no("marked")
+        assert "●" not in deck.line(" r57 ")
 
 
 async def test_bars_over_time_come_and_go_and_zoom_around_the_rows_in_view(business: str) -> None:

@@ -76,13 +76,17 @@ class Disguise:
 
 
 def usable(path: Path) -> Path:
-    """The absolute path of a file to be made. Raises Refused when there is one."""
+    """The absolute path of a file to be made. Raises Refused when there is one, or no folder to write it to."""
     try:
         path = path.expanduser().absolute()
     except RuntimeError:
         raise Refused(f"{path} names the home of somebody who is not known here") from None
     if os.path.lexists(path):
         raise Refused(f"{path} exists already; name another file")
+    if not path.parent.is_dir():
+        raise Refused(f"{path.parent} is no folder; name a file in one that exists")
+    if not os.access(path.parent, os.W_OK):
+        raise Refused(f"{path.parent} cannot be written to; name a file in another folder")
     return path
 
 

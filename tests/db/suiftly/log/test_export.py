@@ -159,7 +159,7 @@ async def test_a_file_that_is_there_already_is_never_touched(dsn: str, database:
         await exported(database, path, tell=lambda _: path.write_text("made meanwhile") and None)
     assert path.read_text() == "made meanwhile"
     assert names(tmp_path) == [path.name]
-    with pytest.raises(Refused, match="No such file or directory"):
+    with pytest.raises(Refused, match="is no folder"):
         await exported(database, tmp_path / "no" / "folder")
     with pytest.raises(Refused, match="home of somebody"):
         await exported(database, Path("~nobody-of-that-name/log"))
