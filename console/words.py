@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from db.source import Pace, in_dollars
+from db.source import JobRun, Pace, in_dollars
 from db.source import exact_dollars as every_cent
 
 
@@ -58,6 +58,13 @@ def pace_words(pace: Pace) -> str:
     if pace.left_s is not None:
         words.append(f"{lasting(math.ceil(pace.left_s))} left")
     return " · ".join(words)
+
+
+def run_words(run: JobRun) -> str:
+    """Of a run that goes on: whose it is, how far, and who wants it to stop."""
+    pace = run.pace
+    asked = f"; {run.cancel_by} asked it to stop" if run.cancel_by else ""
+    return f"{run.os_user}: {pace_words(pace) if pace else run.progress or 'starting'}{asked}"
 
 
 def short(number: float) -> str:

@@ -42,6 +42,16 @@ class Approval:
     def __post_init__(self) -> None:
         object.__setattr__(self, "subjects", tuple(self.subjects))
 
+    @property
+    def asker(self) -> str:
+        """Who asks, and by which database login where that is another name."""
+        return self.asked_by if self.asked_by == self.asked_role else f"{self.asked_by} as {self.asked_role}"
+
+    @property
+    def said(self) -> str:
+        """The state, and who decided."""
+        return self.state if self.decided_by is None else f"{self.state}, {self.decided_by}"
+
 
 class Approvals:
     """Reads requests and rules."""
@@ -49,16 +59,27 @@ class Approvals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, *, open_only: bool = False, limit: int = 100) -> tuple[Approval, ...]:
-        """Newest first; `open_only` leaves those that somebody has still to decide or to use."""
-        condition: LiteralString = (
-            " WHERE operation_id IS NULL AND expires_at > now() AND verdict IS DISTINCT FROM 'rejected'"
-        )
-        query = _SELECT + (condition if open_only else "") + " ORDER BY asked_at DESC LIMIT %s"
+    async def page(
+        self, *, open_only: bool = False, before: Approval | None = None, limit: int = 100
+    ) -> tuple[Approval, ...]:
+        """Newest first, behind `before`; `open_only` leaves those that somebody has still to decide or to use."""
+        conditions: list[LiteralString] = ["true"]
+        parameters: dict[str, object] = {"limit": limit}
+        if open_only:
+            conditions.append("operation_id IS NULL AND expires_at > now() AND verdict IS DISTINCT FROM 'rejected'")
+        if before is not None:
+            conditions.append("(asked_at, approval_id) < (%(at)s, %(id)s)")
+            parameters |= {"at": before.asked_at, "id": before.approval_id}
+        query = _SELECT + " WHERE " + " AND ".join(conditions) + " ORDER BY asked_at DESC, approval_id DESC"
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(Approval))
-            await cursor.execute(query, (limit,))
+            await cursor.execute(query + " LIMIT %(limit)s", parameters)
             return tuple(await cursor.fetchall())
+
+    async def find(self, approval_id: UUID) -> Approval | None:
+        """One request."""
+        async with self._database.reading() as connection:
+            return await _find(connection, approval_id)
 
     async def asked_of(self, actor: Actor) -> int:
         """How many requests, other than this person's own, wait for a decision."""
@@ -81,6 +102,12 @@ class Approvals:
                    FROM console.second_person ORDER BY action"""
             )
             return tuple(await cursor.fetchall())
+
+
+async def _find(connection: Connection, approval_id: UUID) -> Approval | None:
+    cursor = connection.cursor(row_factory=class_row(Approval))
+    await cursor.execute(_SELECT + " WHERE approval_id = %s", (approval_id,))
+    return await cursor.fetchone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +139,7 @@ class _Decide(Operation):
             title=f"{self.verb} what {asked.asked_by} asks for",
             verb=self.verb,
             changes=(asked.command,),
-            consequences=(f"{asked.asked_by} says: {asked.reason}", "It is carried out by who asked for it, once."),
+            consequences=(f"{asked.asker} says: {asked.reason}", "It is carried out by who asked for it, once."),
             version="",
         )
 
@@ -133,9 +160,7 @@ class _Decide(Operation):
         )
 
     async def _read(self, connection: Connection) -> Approval:
-        cursor = connection.cursor(row_factory=class_row(Approval))
-        await cursor.execute(_SELECT + " WHERE approval_id = %s", (self.approval_id,))
-        found = await cursor.fetchone()
+        found = await _find(connection, self.approval_id)
         if found is None:
             raise Refused(f"there is no request {self.approval_id}; look with `opsdeck approvals list`")
         return found
@@ -187,16 +212,17 @@ class RequireSecondPerson(Operation):
         return self
 
     async def preview(self, connection: Connection) -> Preview:
+        before = await self._other(connection)
         return Preview(
             title=f"{'Require' if self.rule else 'Waive'} a second person for {self.of}",
             verb="Require" if self.rule else "Waive",
-            changes=(f"{self.of}: {_words(await rule_of(connection, self.of))} → {_words(self.rule)}",),
+            changes=(f"{self.of}: {_words(before)} → {_words(self.rule)}",),
             consequences=("It holds for every console and for the shell, from the next try on.",),
             version="",
         )
 
     async def apply(self, connection: Connection, actor: Actor, reason: str) -> Change:
-        before = await rule_of(connection, self.of)
+        before = await self._other(connection)
         await connection.execute("DELETE FROM console.second_person WHERE action = %s", (self.of,))
         if self.rule is not None:
             await connection.execute(
@@ -209,6 +235,13 @@ class RequireSecondPerson(Operation):
             after={f"action:{self.of}": {"second person": _words(self.rule)}},
             message=f"{self.of}: {_words(self.rule)}",
         )
+
+    async def _other(self, connection: Connection) -> Rule | None:
+        """The rule there is. Raises Refused where it is this one."""
+        before = await rule_of(connection, self.of)
+        if before == self.rule:
+            raise Refused(f"{self.of} takes {_words(before)} already")
+        return before
 
 
 def _words(rule: Rule | None) -> str:

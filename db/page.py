@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: with them Page[Row](…) raises a TypeError in Python 3.11
 class Page(Generic[Row]):
     """Rows in order; `complete` says that nothing follows."""
 

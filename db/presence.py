@@ -25,6 +25,7 @@ class Visitor:
     host: str  # the machine it runs on, by its short name
     place: str  # "key 2711124630", "requests"
     since: datetime | None  # when it connected, where the role may see that
+    role: str | None  # its database login, where that is another one than ours
 
     @property
     def subject(self) -> str:
@@ -33,7 +34,8 @@ class Visitor:
 
     @property
     def words(self) -> str:
-        return f"{self.login}@{self.host}" if self.host else self.login
+        who = f"{self.login}@{self.host}" if self.host else self.login
+        return who if self.role in (None, self.login) else f"{who} as {self.role}"
 
 
 class Presence:
@@ -62,10 +64,10 @@ def _plain(text: str, space: str = "_") -> str:
 async def others(connection: Connection, presence: Presence) -> tuple[Visitor, ...]:
     """The other consoles on this database, longest first."""
     cursor = await connection.execute(
-        """SELECT application_name, backend_start FROM pg_stat_activity
+        """SELECT application_name, backend_start, nullif(usename, session_user) FROM pg_stat_activity
            WHERE datname = current_database() AND application_name LIKE 'opsdeck %%|%%'
              AND pid IS DISTINCT FROM %s ORDER BY pid""",
         (presence.backend,),
     )
-    found = [(_NAME.fullmatch(name), since) for name, since in await cursor.fetchall()]
-    return tuple(Visitor(name[1], name[2], name[3], since) for name, since in found if name)
+    found = [(_NAME.fullmatch(name), since, role) for name, since, role in await cursor.fetchall()]
+    return tuple(Visitor(name[1], name[2], name[3], since, role) for name, since, role in found if name)

@@ -5,6 +5,7 @@ approval and no entry in the record either.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -12,6 +13,7 @@ from psycopg.rows import class_row
 from db.audit import Actor
 from db.database import Connection
 from db.errors import DatabaseError
+from db.moments import span
 
 
 class NeedsSecondPerson(DatabaseError):
@@ -31,7 +33,7 @@ class Rule:
     def words(self) -> str:
         above = f" for more than {self.above}" if self.above else ""
         who = "another database login" if self.told_apart_by == "role" else "another login"
-        return f"a second person{above}: {who}, within {self.expires_s / 60:,.0f} min"
+        return f"a second person{above}: {who}, within {span(timedelta(seconds=self.expires_s))}"
 
 
 async def rule_of(connection: Connection, action: str) -> Rule | None:

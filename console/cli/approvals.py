@@ -7,8 +7,8 @@ from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.log_options import duration
-from console.cli.output import emit, narrate, narrate_cut, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.output import emit, narrate, table, to_json
+from console.cli.paging import add_paging, listed_id, narrate_cut
 from console.settings import UsageError
 from db.page import page_of
 from db.source import Approve, Operation, Reject, RequireSecondPerson, Rule, actions
@@ -33,7 +33,7 @@ def add(commands: Subparsers) -> None:
     ).add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = add_command(verbs, "list", "list requests, newest first, and what takes a second person")
     listing.add_argument("--all", action="store_true", help="also those that are used, rejected or expired")
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    add_paging(listing, "request", "ID", listed_id)
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_approvals)
     for name, summary in (
@@ -61,7 +61,10 @@ def add(commands: Subparsers) -> None:
 
 async def list_approvals(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        asked = await source.approvals.page(open_only=not options.all, limit=options.limit + 1)
+        before = None if options.before is None else await source.approvals.find(options.before)
+        if before is None and options.before is not None:
+            raise UsageError(f"--before: there is no request {options.before}")
+        asked = await source.approvals.page(open_only=not options.all, before=before, limit=options.limit + 1)
         rules = await source.approvals.rules()
     page = page_of(asked, options.limit)
     if options.json:
@@ -73,16 +76,16 @@ async def list_approvals(context: Context, options: Namespace) -> int:
             table(
                 headers,
                 [
-                    (one.approval_id, one.state, one.asked_at, one.expires_at, one.asked_by, one.command, one.reason)
+                    (one.approval_id, one.said, one.asked_at, one.expires_at, one.asker, one.command, one.reason)
                     for one in page.rows
                 ],
             )
         )
-        narrate_cut(page, "give a higher --limit")
     else:
         narrate("nothing is asked for")
     for rule in rules:
         narrate(f"{rule.action} takes {rule.words}")
+    narrate_cut(page, lambda one: one.approval_id)
     return failures.DONE
 
 

@@ -9,8 +9,10 @@ from uuid import UUID
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import emit, narrate, table, to_json
-from console.cli.values import customer_id, fingerprint, rows_at_most
+from console.cli.paging import add_paging, narrate_cut
+from console.cli.values import customer_id, fingerprint
 from console.settings import UsageError
+from db.page import Page
 from db.source import AuditRow, AuditSearch, Checkpoint, parse_audit_search
 
 _TELL_S = 2.0
@@ -56,8 +58,7 @@ def add(commands: Subparsers) -> None:
     listing.add_argument(
         "--operation", metavar="ID", type=_operation, help="one operation, by the id that its receipt shows"
     )
-    listing.add_argument("--before", metavar="SEQ", type=int, help="go on behind the page that ended with this seq")
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=50, help="rows at the most (50)")
+    add_paging(listing, "seq", "SEQ", int, rows=50)
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_audit)
     verify = add_command(
@@ -99,19 +100,17 @@ async def list_audit(context: Context, options: Namespace) -> int:
     async with context.source() as source:
         if options.operation is not None:
             row = await source.audit.find(options.operation)
-            rows, complete = ((row,) if row else ()), True
+            page = Page((row,) if row else (), complete=True)
         else:
             page = await source.audit.page(search, before=options.before, limit=options.limit)
-            rows, complete = page.rows, page.complete
     if options.json:
-        emit(to_json({"audit": rows, "complete": complete}))
-    elif rows:
-        emit(_table(rows))
-    if not rows:
+        emit(to_json({"audit": page.rows, "complete": page.complete}))
+    elif page.rows:
+        emit(_table(page.rows))
+        narrate_cut(page, lambda row: row.seq)
+    if not page.rows:
         narrate("nothing is on record for that")
         return failures.FAILED if options.operation is not None else failures.DONE
-    if not complete and not options.json:
-        narrate(f"{len(rows)} rows shown, there are more: go on with --before {rows[-1].seq}")
     return failures.DONE
 
 

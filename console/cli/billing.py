@@ -7,7 +7,8 @@ from console import failures
 from console.cli import billing_books, change
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import customer_id, month, rows_at_most
+from console.cli.paging import add_paging, narrate_cut
+from console.cli.values import customer_id, month
 from console.settings import UsageError
 from console.words import dollars
 from db.chain.values import ChainValueError, Digest
@@ -49,8 +50,7 @@ def add(commands: Subparsers) -> None:
     listing.add_argument("--month", metavar="YYYY-MM", type=month, help="bills that begin in this month (UTC)")
     listing.add_argument("--status", choices=BILL_STATUSES, help="only these")
     listing.add_argument("--customer", metavar="ID", type=customer_id, help="only of this customer")
-    listing.add_argument("--after", metavar="BILL", help="go on behind this bill, the last of the page before")
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    add_paging(listing, "bill", "BILL", str, option="--after")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_bills)
     show = add_command(verbs, "show", "show one bill with its lines, to the cent")
@@ -117,8 +117,7 @@ async def list_bills(context: Context, options: Namespace) -> int:
     if blocked:
         more = "" if len(blocked) < 100 else " or more"
         narrate(f"{len(blocked)}{more} customers have usage that could not be billed (spending limit, or suspended)")
-    if not page.complete:
-        narrate(f"{len(page.rows)} rows shown, there are more: go on with --after {page.rows[-1].id}")
+    narrate_cut(page, lambda row: row.id, option="--after")
     return failures.DONE
 
 

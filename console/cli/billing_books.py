@@ -1,19 +1,23 @@
 """opsdeck billing ledger | reconcile"""
 
 from argparse import Namespace
+from uuid import UUID
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
-from console.cli.values import customer_id, month, rows_at_most
+from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.paging import add_paging, listed_id, narrate_cut
+from console.cli.values import customer_id, month
+from console.settings import UsageError
 from console.words import dollars, exact_dollars, limit_words
+from db.page import Page
 from db.source import BillDifference, EscrowEntry, LedgerEntry, Spending, Standing, last_two_months
 
 
 def add(verbs: Subparsers) -> None:
     ledger = add_command(verbs, "ledger", "show a customer's ledger, escrow and what is spent of the limit")
     ledger.add_argument("customer", metavar="ID", type=customer_id, help="the customer's id")
-    ledger.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows of each at the most (100)")
+    add_paging(ledger, "ledger entry or escrow event", "ROW", _row)
     ledger.add_argument("--json", action="store_true", help="one JSON document")
     ledger.set_defaults(run=show_ledger)
     reconcile = add_command(
@@ -29,7 +33,50 @@ def add(verbs: Subparsers) -> None:
     reconcile.set_defaults(run=run_reconcile)
 
 
+def _row(text: str) -> UUID | int:
+    """An entry of the ledger has a UUID, an event of the escrow a number."""
+    return int(text) if text.isdecimal() and len(text) < 19 else listed_id(text)
+
+
+async def _behind(context: Context, options: Namespace) -> int:
+    """The ledger behind one of its entries, or the escrow behind one of its events. Raises UsageError."""
+    row, customer, limit = options.before, options.customer, options.limit
+    ledger, escrow = Page[LedgerEntry]((), complete=True), Page[EscrowEntry]((), complete=True)
+    async with context.source() as source:
+        at = await (
+            source.ledger.entry_at(customer, row) if isinstance(row, UUID) else source.ledger.event_at(customer, row)
+        )
+        if at is None:
+            raise UsageError(f"--before: customer {customer} has no such entry or event {row}")
+        if isinstance(row, UUID):
+            ledger = await source.ledger.page(customer, after=(at, row), limit=limit)
+        else:
+            escrow = await source.ledger.escrow(customer, after=(at, row), limit=limit)
+    if options.json:
+        complete = ledger.complete and escrow.complete
+        emit(to_json({"ledger": ledger.rows, "escrow": escrow.rows, "complete": complete}))
+        return failures.DONE
+    emit(_entries(ledger) if isinstance(row, UUID) else _events(escrow))
+    _narrate_cuts(ledger, escrow)
+    return failures.DONE
+
+
+def _entries(ledger: Page[LedgerEntry]) -> str:
+    return table(("at (UTC)", "type", "amount", "balance", "what", "what is wrong with it"), map(_entry, ledger.rows))
+
+
+def _events(escrow: Page[EscrowEntry]) -> str:
+    return table(("at (UTC)", "escrow", "amount", "in the ledger", "digest", "asset"), map(_event, escrow.rows))
+
+
+def _narrate_cuts(ledger: Page[LedgerEntry], escrow: Page[EscrowEntry]) -> None:
+    narrate_cut(ledger, lambda row: row.id, rows="ledger entries")
+    narrate_cut(escrow, lambda row: row.tx_id, rows="escrow events")
+
+
 async def show_ledger(context: Context, options: Namespace) -> int:
+    if options.before is not None:
+        return await _behind(context, options)
     async with context.source() as source:
         standing = await source.ledger.standing(options.customer)
         spending = await source.spending.of(options.customer)
@@ -48,13 +95,9 @@ async def show_ledger(context: Context, options: Namespace) -> int:
         }
         emit(to_json(document))
         return failures.DONE
-    entries = ("at (UTC)", "type", "amount", "balance", "what", "what is wrong with it")
-    events = ("at (UTC)", "escrow", "amount", "in the ledger", "digest", "asset")
     parts = [*(f"{name:<11} {value}" for name, value in _facts(standing, spending)), ""]
-    parts += [table(entries, map(_entry, ledger.rows)), "", table(events, map(_event, escrow.rows))]
-    emit("\n".join(parts))
-    for page in (ledger, escrow):
-        narrate_cut(page, "give a higher --limit")
+    emit("\n".join([*parts, _entries(ledger), "", _events(escrow)]))
+    _narrate_cuts(ledger, escrow)
     return failures.DONE
 
 

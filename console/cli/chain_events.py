@@ -8,8 +8,8 @@ from typing import Any
 from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.output import cell, emit, table, to_json
+from console.cli.paging import add_paging, narrate_cut
 from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from console.words import exact_dollars
@@ -42,8 +42,7 @@ def add(verbs: Subparsers) -> None:
         "--outcome", choices=("open", "all", *EVENT_OUTCOMES), default="open", help="(open: unmatched and conflict)"
     )
     events.add_argument("--customer", metavar="ID", type=who, help="only of this customer's account and books")
-    events.add_argument("--after", metavar="EVENT", type=_event, help="go on behind this one")
-    events.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    add_paging(events, "event", "EVENT", _event, option="--after")
     events.add_argument("--json", action="store_true", help="one JSON document")
     events.set_defaults(run=list_events)
     show = add_command(verbs, "event", "show one escrow event beside what the books have under its transaction")
@@ -117,8 +116,7 @@ async def list_events(context: Context, options: Namespace) -> int:
             ],
         )
     )
-    if not page.complete:
-        narrate(f"{len(page.rows)} rows shown, there are more: go on with --after {page.rows[-1].id}")
+    narrate_cut(page, lambda row: row.id, option="--after")
     return failures.DONE
 
 

@@ -6,7 +6,8 @@ from console import failures
 from console.cli import customer_changes
 from console.cli.context import Context, Subparsers, add_command
 from console.cli.output import cell, emit, narrate, table, to_json
-from console.cli.values import customer_id, rows_at_most
+from console.cli.paging import add_paging, narrate_cut
+from console.cli.values import customer_id
 from console.cli.which_customer import WHO, the_one, who
 from console.settings import UsageError
 from console.words import dollars, limit_words
@@ -24,10 +25,7 @@ def add(commands: Subparsers) -> None:
         nargs="*",
         help="an id, a wallet or its beginning, a transaction digest, a key, a status; they combine",
     )
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
-    listing.add_argument(
-        "--after", metavar="ID", type=customer_id, help="go on behind this customer, the last of the page before"
-    )
+    add_paging(listing, "customer", "ID", customer_id, option="--after")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.set_defaults(run=list_customers)
     show = add_command(verbs, "show", "show one customer with services, usage and money")
@@ -66,8 +64,7 @@ async def list_customers(context: Context, options: Namespace) -> int:
         for row in page.rows
     ]
     emit(table(headers, rows))
-    if not page.complete:
-        narrate(f"{len(rows)} rows shown, there are more: go on with --after {page.rows[-1].customer_id}")
+    narrate_cut(page, lambda row: row.customer_id, option="--after")
     return failures.DONE
 
 

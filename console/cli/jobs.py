@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from console import failures
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import emit, narrate, narrate_cut, table, to_json
-from console.cli.values import rows_at_most
+from console.cli.output import emit, narrate, table, to_json
+from console.cli.paging import add_paging, listed_id, narrate_cut
 from console.settings import UsageError
-from console.words import pace_words
+from console.words import lasting, pace_words, run_words
 from db.page import page_of
-from db.source import JOBS, JobRun, Pace, rebaselined
+from db.source import JOBS, Job, JobRun, Pace, rebaselined
 
 _Result = TypeVar("_Result")
 
@@ -43,7 +43,7 @@ def add(commands: Subparsers) -> None:
     stop.set_defaults(run=stop_job)
     history = add_command(verbs, "history", "list runs, newest first")
     history.add_argument("--job", metavar="NAME", help="only this job")
-    history.add_argument("--limit", metavar="N", type=rows_at_most, default=50, help="rows at the most (50)")
+    add_paging(history, "run", "RUN", listed_id, rows=50)
     history.add_argument("--json", action="store_true", help="one JSON document")
     history.set_defaults(run=list_history)
 
@@ -56,16 +56,24 @@ def _known(name: str | None) -> None:
 async def list_jobs(context: Context, options: Namespace) -> int:
     async with context.source() as source:
         last = await source.jobs.last([job.name for job in JOBS])
+        due = await source.jobs.due_in({job.name: job.every_s for job in JOBS})
     if options.json:
-        emit(to_json({"jobs": [{"job": job.name, "title": job.title, "last": last.get(job.name)} for job in JOBS]}))
+        jobs = [
+            {"job": job.name, "title": job.title, "last": last.get(job.name), "due_in_s": round(due[job.name])}
+            for job in JOBS
+        ]
+        emit(to_json({"jobs": jobs}))
         return failures.DONE
-    rows = [
-        (job.name, run.outcome if run else "never run", run.started_at if run else None, job.title)
-        for job in JOBS
-        for run in (last.get(job.name),)
-    ]
-    emit(table(("job", "last outcome", "started (UTC)", "what it does"), rows))
+    headers = ("job", "last outcome", "started (UTC)", "due", "what it does, or how far it is")
+    emit(table(headers, [_listed(job, last.get(job.name), due[job.name]) for job in JOBS]))
     return failures.DONE
+
+
+def _listed(job: Job, run: JobRun | None, due_in_s: float) -> tuple[object, ...]:
+    due = f"in {lasting(due_in_s)}" if due_in_s > 0 else "now"
+    if run is None:
+        return (job.name, "never run", None, due, job.title)
+    return (job.name, run.outcome, run.started_at, due, run_words(run) if run.outcome == "running" else job.title)
 
 
 async def run_jobs(context: Context, options: Namespace) -> int:
@@ -140,7 +148,11 @@ async def stop_job(context: Context, options: Namespace) -> int:
 async def list_history(context: Context, options: Namespace) -> int:
     _known(options.job)
     async with context.source() as source:
-        page = page_of(await source.jobs.page(job=options.job, limit=options.limit + 1), options.limit)
+        before = None if options.before is None else await source.jobs.find(options.before)
+        if before is None and options.before is not None:
+            raise UsageError(f"--before: there is no run {options.before}")
+        found = await source.jobs.page(job=options.job, before=before, limit=options.limit + 1)
+    page = page_of(found, options.limit)
     if options.json:
         emit(to_json({"runs": [_document(run) for run in page.rows], "complete": page.complete}))
         return failures.DONE
@@ -161,5 +173,5 @@ async def list_history(context: Context, options: Namespace) -> int:
             ],
         )
     )
-    narrate_cut(page, "give a higher --limit")
+    narrate_cut(page, lambda run: run.run_id)
     return failures.DONE

@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from console import failures
 from console.cli import key_changes, key_proof
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
-from console.cli.values import KEY, customer_id, fingerprint, rows_at_most
+from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.paging import add_paging, narrate_cut
+from console.cli.values import KEY, customer_id, fingerprint
 from console.settings import UsageError
 from db.errors import Refused, ReplicaUnavailable, TimedOut
 from db.moments import rfc3339
@@ -58,10 +59,7 @@ def add(commands: Subparsers) -> None:
 
 
 def _add_page(parser: ArgumentParser) -> None:
-    parser.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
-    parser.add_argument(
-        "--after", metavar="FP", type=fingerprint, help="go on behind this key, the last of the page before"
-    )
+    add_paging(parser, "key", "FP", fingerprint, option="--after")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -81,7 +79,7 @@ def _emit(page: Page[ApiKey], options: Namespace) -> None:
         emit(to_json({"keys": page.rows, "complete": page.complete}))
     elif page.rows:
         _print_keys(page.rows)
-        narrate_cut(page, f"go on with --after {page.rows[-1].label}")
+        narrate_cut(page, lambda row: row.label, option="--after")
 
 
 def _print_keys(rows: tuple[ApiKey, ...]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from db.moments import rfc3339, span
-from db.page import Page
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -42,12 +41,6 @@ def narrate(text: str) -> None:
     """One line for the person at the terminal, on stderr."""
     sys.stderr.write("\n".join(_CONTROL.sub("·", line) for line in text.split("\n")) + "\n")
     sys.stderr.flush()
-
-
-def narrate_cut(page: Page[Any], how_on: str) -> None:
-    """Says when a listing was cut, and how it goes on."""
-    if not page.complete:
-        narrate(f"{len(page.rows)} rows shown, there are more: {how_on}")
 
 
 def cell(value: Any) -> str:

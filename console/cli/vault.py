@@ -9,9 +9,10 @@ from typing import Any
 from console import failures
 from console.cli import change
 from console.cli.context import Context, Subparsers, add_command
-from console.cli.output import cell, emit, narrate, narrate_cut, table, to_json
+from console.cli.output import cell, emit, narrate, table, to_json
+from console.cli.paging import add_paging, narrate_cut
 from console.cli.publishing import check_place, publish
-from console.cli.values import customer_id, rows_at_most
+from console.cli.values import customer_id
 from console.settings import UsageError
 from db.errors import Refused
 from db.moments import rfc3339
@@ -27,7 +28,7 @@ def add(commands: Subparsers) -> None:
     )
     listing = add_command(verbs, "list", "list published versions, newest first")
     listing.add_argument("--vault", choices=VAULTS, help="only this vault")
-    listing.add_argument("--limit", metavar="N", type=rows_at_most, default=100, help="rows at the most (100)")
+    add_paging(listing, "version", "VAULT:SEQ", _named_version)
     listing.set_defaults(run=list_versions)
     show = add_command(verbs, "show", "show what is in a version, or in it for one customer")
     show.add_argument("version", metavar="N", nargs="?", default="current", help="its number, or current (as without)")
@@ -58,13 +59,24 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _named_version(text: str) -> tuple[str, int]:
+    vault, _, seq = text.partition(":")
+    if vault not in VAULTS or not seq.isdecimal() or len(seq) > 9:
+        raise ArgumentTypeError(f"{text!r} is no version such as ma:12")
+    return vault, int(seq)
+
+
 def _json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 async def list_versions(context: Context, options: Namespace) -> int:
     async with context.source() as source:
-        page = page_of(await source.vaults.versions(options.vault, limit=options.limit + 1), options.limit)
+        before = None if options.before is None else await source.vaults.find(*options.before)
+        if before is None and options.before is not None:
+            raise UsageError("--before: there is no version {}:{}".format(*options.before))
+        found = await source.vaults.versions(options.vault, before=before, limit=options.limit + 1)
+    page = page_of(found, options.limit)
     if options.json:
         emit(to_json({"versions": page.rows, "complete": page.complete}))
         return failures.DONE
@@ -75,7 +87,7 @@ async def list_versions(context: Context, options: Namespace) -> int:
             [(row.vault, row.seq, row.hash, row.customers, row.keys, row.published_at, row.path) for row in page.rows],
         )
     )
-    narrate_cut(page, "give a higher --limit")
+    narrate_cut(page, lambda row: f"{row.vault}:{row.seq}")
     return failures.DONE
 
 

@@ -18,7 +18,7 @@ def history_facts(rows: Sequence[AuditRow]) -> list[Fact]:
         (
             moment(row.at),
             f"{row.action} by {row.os_user}{f' from {row.ssh_source}' if row.ssh_source else ''}: "
-            f"{row.outcome}; {row.reason}",
+            f"{row.outcome}; {row.reason or row.message or 'no reason asked for'}",
             _TONES.get(row.outcome, Tone.PLAIN),
         )
         for row in rows

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.widgets import Static
 
 from console.places import Place
 from console.screens.base import DeckScreen
@@ -22,12 +23,17 @@ class ApprovalsScreen(DeckScreen[tuple[Approval, ...]]):
         Binding("ctrl+x", "reject", "Reject", id="approvals.reject", tooltip="End the request"),
     ]
 
+    DEFAULT_CSS = """
+    ApprovalsScreen KeysetTable { height: 1fr; }
+    ApprovalsScreen #whole { height: auto; max-height: 8; padding: 0 1; color: $text-muted; }
+    """
+
     def __init__(self, source: Source, place: Place) -> None:
         super().__init__(source, place)
         self.table: KeysetTable[Approval] = KeysetTable(
             (
                 Column("state", 9, lambda row: (row.state, Tone.NOTICE if row.state == "asked" else Tone.GOOD)),
-                Column("by", 10, lambda row: row.asked_by),
+                Column("by", 14, lambda row: row.asker),
                 Column("until", 9, lambda row: clock(row.expires_at)),
                 Column("what", 20, lambda row: row.command, flex=True),
                 Column("why", 24, lambda row: row.reason, hide_below=90),
@@ -39,6 +45,7 @@ class ApprovalsScreen(DeckScreen[tuple[Approval, ...]]):
 
     def compose_body(self) -> ComposeResult:
         yield self.table
+        yield Static("", id="whole", markup=False)
 
     def on_mount(self) -> None:
         self.table.focus()
@@ -48,7 +55,19 @@ class ApprovalsScreen(DeckScreen[tuple[Approval, ...]]):
 
     def paint(self, snapshot: tuple[Approval, ...]) -> None:
         self.table.show(snapshot, complete=True)
+        self._tell_whole()
         self.refresh_bindings()
+
+    def on_keyset_table_highlighted(self) -> None:
+        self._tell_whole()
+
+    def _tell_whole(self) -> None:
+        """What is asked for under the cursor, in all its words: the list has no room for them."""
+        row = self.table.cursor_row
+        whole = "" if row is None else f"{row.command}\n{row.asker}: {row.reason}"
+        if row is not None and row.decided_by is not None:
+            whole += f"\napproved by {row.decided_by}: {row.asked_by} does it again to carry it out, once"
+        self.query_one("#whole", Static).update(whole)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the role may not do is not bound."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +15,7 @@ from console.parts.field_diff import field_diff
 from console.parts.subjects import place_of, subject_words
 from console.places import Place
 from console.screens.listing import ListScreen
-from console.words import moment
+from console.words import clock, moment
 from db.errors import DatabaseError
 from db.source import AUDIT_SEARCH_HINT, AuditRow, AuditSearch, Page, Source, parse_audit_search
 from widgets.facts import Fact, Facts
@@ -38,7 +39,7 @@ class AuditScreen(ListScreen[AuditRow, AuditSearch]):
     DEFAULT_CSS = """
     AuditScreen KeysetTable { height: 2fr; }
     AuditScreen #entry { height: 1fr; min-height: 6; border-top: solid $panel; }
-    AuditScreen #chain { height: 1; padding: 0 1; color: $text-muted; }
+    AuditScreen #chain { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
     """
 
     def __init__(self, source: Source, place: Place) -> None:
@@ -105,11 +106,13 @@ class AuditScreen(ListScreen[AuditRow, AuditSearch]):
         except DatabaseError as error:
             line.update(f"the chain could not be checked: {word(error).text}")
             return
+        at = clock(datetime.now(UTC))
         if found.sound:
-            line.update(f"{found.rows:,} rows follow on each other; checkpoint {found.head}")
+            line.update(f"{at}: {found.rows:,} rows follow on each other; checkpoint {found.head}")
             return
         more = len(found.findings) - 1 + found.more
-        line.update(f"▲ {found.findings[0].sentence}" + (f", and {more} more: opsdeck audit verify" if more else ""))
+        first = f"▲ {at}: {found.findings[0].sentence}"
+        line.update(first + (f", and {more} more: opsdeck audit verify" if more else ""))
 
     def _tell_runs(self) -> None:
         runs = "with runs of jobs" if self._with_runs else "without runs of jobs"

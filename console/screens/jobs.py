@@ -13,7 +13,7 @@ from console.failures import word
 from console.places import Place
 from console.reloading import PAGE, as_many, renew
 from console.screens.base import DeckScreen
-from console.words import ago, moment, pace_words
+from console.words import ago, moment, pace_words, run_words
 from db.errors import DatabaseError
 from db.page import page_of
 from db.source import JOBS, VAULT_JOBS, Job, JobRun, Page, PublishDespiteWarning, Source
@@ -277,20 +277,13 @@ def _due(row: JobState) -> tuple[str, Tone]:
 
 def _doing(row: JobState) -> tuple[str, Tone]:
     if row.last is not None and row.last.outcome == "running":
-        pace = row.last.pace
-        words = pace_words(pace) if pace else row.last.progress or "starting"
-        return f"{row.last.os_user}: {words}{_stopping(row.last)}", Tone.ACCENT
+        return run_words(row.last), Tone.ACCENT
     return row.job.title, Tone.DIM
-
-
-def _stopping(run: JobRun) -> str:
-    return f"; {run.cancel_by} asked it to stop" if run.outcome == "running" and run.cancel_by else ""
 
 
 def _message(run: JobRun) -> str:
     dry = "(dry run) " if run.dry_run else ""
-    begun = "starting" if run.outcome == "running" else ""
-    return dry + (run.message or run.progress or begun) + _stopping(run)
+    return dry + (run_words(run) if run.outcome == "running" else run.message or "")
 
 
 def _whole(run: JobRun) -> str:

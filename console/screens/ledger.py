@@ -152,7 +152,7 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
 
     async def _more_ledger(self, last: LedgerEntry) -> None:
         try:
-            page = await self.source.ledger.page(self.customer_id, after=last, limit=PAGE)
+            page = await self.source.ledger.page(self.customer_id, after=(last.created_at, last.id), limit=PAGE)
         except DatabaseError as error:
             self.failure = word(error)
             page = Page[LedgerEntry]((), complete=False)
@@ -160,7 +160,7 @@ class LedgerScreen(DeckScreen[LedgerSnapshot]):
 
     async def _more_escrow(self, last: EscrowEntry) -> None:
         try:
-            page = await self.source.ledger.escrow(self.customer_id, after=last, limit=PAGE)
+            page = await self.source.ledger.escrow(self.customer_id, after=(last.at, last.tx_id), limit=PAGE)
         except DatabaseError as error:
             self.failure = word(error)
             page = Page[EscrowEntry]((), complete=False)

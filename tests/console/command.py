@@ -48,6 +48,13 @@ class Result:
     def lines(self) -> list[Any]:
         return [json.loads(line) for line in self.out.splitlines()]
 
+    @property
+    def goes_on(self) -> list[str]:
+        """The option that the last line on stderr of a listing that was cut names."""
+        found = re.search(r"there are more: go on with (--before|--after) (\S+)\n\Z", self.err)
+        assert found is not None, self.err
+        return [found[1], found[2]]
+
     def complained(self, code: int) -> str:
         """The one sentence on stderr of a command that ended with `code` and gave no data."""
         assert (self.code, self.out) == (code, ""), self

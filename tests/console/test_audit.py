@@ -1,9 +1,13 @@
 """The record on screen, who else is here, and what a role may not do."""
 
+import getpass
+from collections.abc import Iterator
+
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.console.command import all_of
+from tests.console.command import all_of, opsdeck
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import console, query
 
@@ -15,7 +19,8 @@ REVOKED = """
             'done', 'Revoked 0x0000002a, 0x0000002b'),
            (gen_random_uuid(), 'suspend-customer', '{customer:7}', 'bob', NULL, 'unpaid', NULL, NULL, 'refused', 'no'),
            (gen_random_uuid(), 'run-job', '{job:clean-up}', 'root', NULL, '', NULL,
-            '{"job:clean-up": {"outcome": "succeeded", "tokens": 3}}', 'done', 'clean-up: succeeded: deleted 3')
+            '{"job:clean-up": {"outcome": "succeeded", "tokens": 3}}', 'done', 'clean-up: succeeded: deleted 3'),
+           (gen_random_uuid(), 'undo-revocation', '{key:42}', 'bob', NULL, '', NULL, NULL, 'refused', 'it is too late')
 """
 
 
@@ -25,33 +30,42 @@ async def test_the_record_is_read_narrowed_followed_and_checked(business: str) -
         await deck.say(":", "audit")
         await deck.sees("suspend-customer", "key 0x0000002a +1", "unpaid")
         assert "clean-up" not in deck.text
-        await deck.press("down")
+        await deck.press("down", "down")
         await deck.sees("ann from 198.51.100.7", "key 0x0000002a is_active", "true → false")
         assert "customer_id" not in deck.text, "it did not change"
         await deck.press("a")
         await deck.sees("clean-up", "with runs of jobs")
-        await deck.press("home")
+        await deck.press("home", "down")
         await deck.sees("job clean-up tokens", "no reason asked for")
         await deck.press("r")
-        await deck.sees("3 rows follow on each other; checkpoint 3:")
+        await deck.sees(": 4 rows follow on each other; checkpoint 4:")
         with psycopg.connect(business) as owner:
             owner.execute("ALTER TABLE console.audit DISABLE TRIGGER ALL")
             owner.execute("UPDATE console.audit SET os_user = 'bob' WHERE seq = 1")
         await deck.press("r")
-        await deck.sees("▲ row 1 was changed after it was written")
+        await deck.until(lambda: " row 1 was changed after it was written" in deck.line("▲"), "the finding")
         await deck.say("/", "outcome:lost")
         await deck.sees("there is no outcome 'lost'")
         await deck.press("escape")
         await deck.say("/", "key:0x0000002a")
         await deck.sees_no("suspend-customer")
-        await deck.until(lambda: any("›" in line and "revoke-keys" in line for line in deck.lines), "the row")
+        await deck.until(lambda: any("›" in line and "key 0x" in line for line in deck.lines), "the row")
         await deck.press("enter")
-        await deck.sees("on record", "revoke-keys by bob")
+        await deck.sees("on record", "revoke-keys by bob", "undo-revocation by bob: refused; it is too late")
         assert "key 0x0000002a" in deck.header
 
 
-async def test_two_consoles_see_each_other_and_are_warned_on_one_key(business: str) -> None:
-    async with console(business) as first, console(business) as second:
+@pytest.fixture
+def operator(business: str) -> Iterator[str]:
+    """A DSN with an operator's own login."""
+    role = f"operator_{conninfo_to_dict(business)['dbname']}"
+    query(business, f"CREATE ROLE {role} LOGIN IN ROLE opsdeck_operator")
+    yield business.replace("postgres@", f"{role}@")
+    query(business, f"DROP ROLE {role}")
+
+
+async def test_two_consoles_see_each_other_and_are_warned_on_one_key(business: str, operator: str) -> None:
+    async with console(business) as first, console(operator) as second:
         await second.say(":", "key 42")
         await second.sees("fingerprint")
         await second.until(
@@ -60,6 +74,7 @@ async def test_two_consoles_see_each_other_and_are_warned_on_one_key(business: s
         )
         first.app.vitals.wake()
         await first.sees("also here:", "on key 0x0000002a", "1 other here")
+        assert f" as {conninfo_to_dict(operator)['user']} on key" in first.prose
         await first.say(":", "key 42")
         await first.sees("on this key too")
         await first.say(":", "requests ip:203.0.113.9")
@@ -110,13 +125,18 @@ async def test_a_request_is_seen_and_approved_by_another(business: str) -> None:
         await deck.say(":", "approvals")
         await deck.sees("opsdeck customers suspend 7", "unpaid")
         await deck.press("ctrl+a")
-        await deck.sees("Approve what ann asks for", "ann says: unpaid")
+        await deck.sees("Approve what ann asks for", "says: unpaid")
         await deck.type("looked at it")
         await deck.press("enter", "tab", "enter")
-        await deck.sees("approved", "Approved: opsdeck customers suspend 7")
+        await deck.sees("ann does it again to carry it out", "Approved: opsdeck customers suspend 7")
         await deck.sees_no("to approve")
     query(business, "SELECT console.ask_approval('suspend-customer', 'another', '{customer:8}', 'ann', 'unpaid')")
-    cut, whole = all_of(business, [("approvals", "list", "--limit", "1"), ("approvals", "list", "--json")])
+    first = ("approvals", "list", "--limit", "1")
+    cut, whole = all_of(business, [first, ("approvals", "list", "--json")])
     assert ("another" in cut.out, "suspend 7" in cut.out) == (True, False)
-    assert "1 rows shown, there are more: give a higher --limit" in cut.err
+    rest = opsdeck(business, *first, *cut.goes_on)
+    assert ("another" in rest.out, "suspend 7" in rest.out, "more" in rest.err) == (False, True, False)
+    role = query(business, "SELECT session_user")[0][0]
+    assert f"approved, {getpass.getuser()}" in rest.out
+    assert f"ann as {role}" in rest.out
     assert (len(whole.json["requests"]), whole.json["complete"]) == (2, True)

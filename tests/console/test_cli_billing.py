@@ -75,7 +75,16 @@ def test_bills_are_explained_listed_and_settled(june: str) -> None:
     assert (books["standing"]["ledger_cents"], books["spending"]["unpaid_cents"], books["escrow"]) == (15, 4000, [])
     cut = opsdeck(june, "billing", "ledger", "7", "--limit", "1")
     assert cut.out.startswith("ledger      $0.15\n")
-    assert "1 rows shown, there are more" in cut.err
+    behind = opsdeck(june, "billing", "ledger", "7", "--json", *cut.goes_on).json
+    assert behind == {"ledger": books["ledger"][1:], "escrow": [], "complete": True}
+    execute(
+        june,
+        """INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, timestamp)
+           SELECT 7, repeat(n::text, 44), 'deposit', n, now() - n * interval '1 day' FROM generate_series(2, 3) n""",
+    )
+    cut = opsdeck(june, "billing", "ledger", "7", "--limit", "1")
+    events = opsdeck(june, "billing", "ledger", "7", "--json", *cut.goes_on).json
+    assert (events["ledger"], [event["amount"] for event in events["escrow"]]) == ([], ["3.00000000"])
     assert opsdeck(june, "billing", "ledger", "99").err == "there is no customer 99\n"
     sound = opsdeck(june, "billing", "reconcile", "--month", "2026-06")
     assert (sound.code, sound.out, sound.err) == (0, "", "2 bills checked, 0 differences\n")
@@ -95,6 +104,7 @@ def test_bad_input_names_the_field_and_changes_nothing(june: str) -> None:
     wrong = {
         "--month '2026-13' is not a month": ("list", "--month", "2026-13"),
         "the first four characters": ("show", "INV-1"),
+        "customer 7 has no such entry or event 1": ("ledger", "7", "--before", "1"),
         "there is no bill 00000000": ("show", "00000000"),
         "--digest: give the 43 or 44 characters": ("pay", "0000", "--digest", "0xabc", *SURE),
         "--amount '1.5'": ("credit", "7", "--amount", "1.5", *SURE),

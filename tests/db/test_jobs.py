@@ -10,9 +10,10 @@ import pytest
 from db.audit import Actor
 from db.database import Database
 from db.errors import Refused
-from db.jobs.history import CRASHED, JobHistory
+from db.jobs.history import CRASHED, JobHistory, JobRun
 from db.jobs.job import Job, Pace, PartlyFailed, Run
 from db.jobs.runner import run_job
+from db.page import Page, page_of
 from db.source import JOBS, Source
 from db.suiftly.jobs.clean_up import CleanUp
 
@@ -134,6 +135,7 @@ async def test_a_run_that_died_is_shown_as_crashed(database: Database, dsn: str)
     assert [run.outcome for run in await history.page(outcome="crashed")] == ["crashed"]
     newest, *older = await history.page()
     assert await history.page(before=newest) == tuple(older)
+    assert Page[JobRun](tuple(older), complete=True) == page_of(older, 5)
 
 
 async def test_the_last_run_of_each_job_is_found_at_once(database: Database) -> None:

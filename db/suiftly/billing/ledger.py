@@ -107,26 +107,44 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, customer: int, *, after: LedgerEntry | None = None, limit: int = 100) -> Page[LedgerEntry]:
-        """Entries with the balance after each, newest first."""
-        parameters = {
-            "customer": customer,
-            "at": after and after.created_at,
-            "id": after and after.id,
-            "limit": limit + 1,
-        }
+    async def page(
+        self, customer: int, *, after: tuple[datetime, UUID] | None = None, limit: int = 100
+    ) -> Page[LedgerEntry]:
+        """Entries with the balance after each, newest first, behind the one with that time and id."""
+        at, entry = after or (None, None)
+        parameters = {"customer": customer, "at": at, "id": entry, "limit": limit + 1}
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(LedgerEntry))
             await cursor.execute(_LEDGER, parameters)
             return page_of(await cursor.fetchall(), limit)
 
-    async def escrow(self, customer: int, *, after: EscrowEntry | None = None, limit: int = 100) -> Page[EscrowEntry]:
-        """Events of the escrow as mirrored, newest first."""
-        parameters = {"customer": customer, "at": after and after.at, "id": after and after.tx_id, "limit": limit + 1}
+    async def escrow(
+        self, customer: int, *, after: tuple[datetime, int] | None = None, limit: int = 100
+    ) -> Page[EscrowEntry]:
+        """Events of the escrow as mirrored, newest first, behind the one with that time and id."""
+        at, event = after or (None, None)
+        parameters = {"customer": customer, "at": at, "id": event, "limit": limit + 1}
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(EscrowEntry))
             await cursor.execute(_ESCROW, parameters)
             return page_of(await cursor.fetchall(), limit)
+
+    async def entry_at(self, customer: int, entry: UUID) -> datetime | None:
+        """When this entry of the customer's ledger was made; None when there is none."""
+        return await self._time(
+            "SELECT created_at FROM ledger_entries WHERE customer_id = %s AND id = %s", customer, entry
+        )
+
+    async def event_at(self, customer: int, event: int) -> datetime | None:
+        """When this mirrored event of the customer's escrow was; None when there is none."""
+        return await self._time(
+            "SELECT timestamp FROM escrow_transactions WHERE customer_id = %s AND tx_id = %s", customer, event
+        )
+
+    async def _time(self, query: LiteralString, customer: int, row: UUID | int) -> datetime | None:
+        async with self._database.reading() as connection:
+            found = await (await connection.execute(query, (customer, row))).fetchone()
+        return found[0] if found else None
 
     async def standing(self, customer: int) -> Standing | None:
         """Ledger, cached balance and mirror side by side; None when there is no such customer."""

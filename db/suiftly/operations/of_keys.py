@@ -53,8 +53,8 @@ class OfKeys(Operation):
 
     @property
     def words(self) -> str:
-        """The keys as a command has them."""
-        return " ".join(map(format_fingerprint, self.fingerprints))
+        """The keys as a command has them, in one order: what a second person approved is told by its command."""
+        return " ".join(map(format_fingerprint, sorted(self.fingerprints)))
 
     async def named(
         self, connection: Connection, kind: type[Named], query: LiteralString, **more: Any

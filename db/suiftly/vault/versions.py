@@ -114,13 +114,19 @@ class Vaults:
             return VaultPlace(Path(row[0]), Path(row[1]), loss_percent=self._place.loss_percent)
         return self._place
 
-    async def versions(self, vault: str | None = None, *, limit: int = 100) -> tuple[VaultVersion, ...]:
-        """The versions on record, newest first."""
+    async def versions(
+        self, vault: str | None = None, *, before: VaultVersion | None = None, limit: int = 100
+    ) -> tuple[VaultVersion, ...]:
+        """The versions on record, newest first, behind `before`."""
+        query: LiteralString = _SELECT + " WHERE vault = ANY(%(vaults)s)"
+        parameters: dict[str, object] = {"vaults": list(VAULTS) if vault is None else [vault], "limit": limit}
+        if before is not None:
+            query += " AND (published_at, vault, seq) < (%(at)s, %(vault)s, %(seq)s)"
+            parameters |= {"at": before.published_at, "vault": before.vault, "seq": before.seq}
         async with self._database.reading() as connection:
             cursor = connection.cursor(row_factory=class_row(VaultVersion))
             await cursor.execute(
-                _SELECT + " WHERE vault = ANY(%s) ORDER BY published_at DESC, seq DESC LIMIT %s",
-                (list(VAULTS) if vault is None else [vault], limit),
+                query + " ORDER BY published_at DESC, vault DESC, seq DESC LIMIT %(limit)s", parameters
             )
             return tuple(await cursor.fetchall())
 
