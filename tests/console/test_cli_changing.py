@@ -9,7 +9,7 @@ import pytest
 
 from tests.console.command import opsdeck, running, terminal, until
 from tests.console.screens import waits_for_a_lock
-from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key
+from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_two_customers
 
 REASON = "leaked in a public repository"
 SURE = ("--reason", REASON, "--yes")
@@ -17,11 +17,7 @@ SURE = ("--reason", REASON, "--yes")
 
 @pytest.fixture
 def business(dsn: str) -> str:
-    add_customer(dsn, CUSTOMER)
-    add_customer(dsn, OTHER_CUSTOMER)
-    for fingerprint in (42, 43, 4294967295):
-        add_key(dsn, fingerprint, CUSTOMER)
-    add_key(dsn, 77, OTHER_CUSTOMER)
+    add_two_customers(dsn)
     return dsn
 
 

@@ -65,6 +65,15 @@ def add_key(dsn: str, fingerprint: int, customer_id: int, *, key_hash: str | Non
         )
 
 
+def add_two_customers(dsn: str) -> None:
+    """CUSTOMER with the keys 42, 43 and the last one there can be, OTHER_CUSTOMER with 77."""
+    add_customer(dsn, CUSTOMER)
+    add_customer(dsn, OTHER_CUSTOMER)
+    for number in (42, 43, 4294967295):
+        add_key(dsn, number, CUSTOMER)
+    add_key(dsn, 77, OTHER_CUSTOMER)
+
+
 def add_request(dsn: str, **columns: object) -> None:
     """One log row; what is not said is an ordinary success of now."""
     values: dict[str, object] = {

@@ -17,7 +17,7 @@ from db.page import Page
 from db.perform import perform
 from db.suiftly.operations.customer_status import ResumeCustomer, SuspendCustomer
 from db.suiftly.operations.revoke_keys import RevokeKeys
-from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key
+from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_two_customers
 
 ANN = Actor("ann", "198.51.100.7")
 REASON = "leaked in a public repository"
@@ -25,11 +25,7 @@ REASON = "leaked in a public repository"
 
 @pytest.fixture
 def keys(dsn: str) -> str:
-    add_customer(dsn, CUSTOMER)
-    add_customer(dsn, OTHER_CUSTOMER)
-    for fingerprint in (42, 43, 4294967295):
-        add_key(dsn, fingerprint, CUSTOMER)
-    add_key(dsn, 77, OTHER_CUSTOMER)
+    add_two_customers(dsn)
     return dsn
 
 

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from db.chain.values import Digest
 from db.database import Database
-from db.suiftly.customers import MAX_ID, STATUSES, Customer, Customers, CustomerSearch, parse_search
+from db.suiftly.customers import MAX_ID, STATUSES, Customers, CustomerSearch, parse_search
 from db.suiftly.keys.format import fingerprint
 from db.suiftly.keys.keys import Keys
 from db.suiftly.keys.keys import parse_search as parse_key_search
+from tests.db.paging import every_page
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, wallet
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"
@@ -43,19 +45,6 @@ def crowd(dsn: str) -> list[tuple[int, str, str]]:
     return rows
 
 
-async def every_page(customers: Customers, search: CustomerSearch, limit: int) -> list[Customer]:
-    """Reads to the end; each page but the last is full."""
-    rows: list[Customer] = []
-    after: Customer | None = None
-    while True:
-        page = await customers.page(search, after=after, limit=limit)
-        rows += page.rows
-        if page.complete:
-            return rows
-        assert len(page.rows) == limit
-        after = page.rows[-1]
-
-
 @pytest.mark.parametrize("limit", [1, 7, 300])
 async def test_pages_cover_each_row_once_in_order_whatever_is_searched(
     database: Database, crowd: list[tuple[int, str, str]], limit: int
@@ -71,7 +60,7 @@ async def test_pages_cover_each_row_once_in_order_whatever_is_searched(
             if row[1].startswith(prefix or "") and status in (None, row[2]) and id_ in (None, row[0])
         ]
         expected.sort(key=lambda row: row[1] if prefix else row[0])
-        found = await every_page(customers, CustomerSearch(id_, prefix, status), limit)
+        found = await every_page(partial(customers.page, CustomerSearch(id_, prefix, status)), limit)
         assert [(row.customer_id, row.wallet_address, row.status) for row in found] == expected, (prefix, status, id_)
 
 

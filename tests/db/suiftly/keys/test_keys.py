@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from db.database import Database
 from db.suiftly.keys.format import sha256_hex
-from db.suiftly.keys.keys import ApiKey, Keys, KeySearch, key_metadata_words, parse_search
+from db.suiftly.keys.keys import Keys, KeySearch, key_metadata_words, parse_search
+from tests.db.paging import every_page
 from tests.db.seed import CUSTOMER, OTHER_CUSTOMER, add_customer, add_key, add_request
 
 KEY = "SUGAMHVFVDLVE3GG9TNYCTAF1GZVC2CG6ZTPG"
@@ -44,19 +46,6 @@ def ring(dsn: str) -> list[dict[str, Any]]:
     return rows
 
 
-async def every_page(keys: Keys, search: KeySearch, limit: int) -> list[ApiKey]:
-    """Reads to the end; each page but the last is full."""
-    rows: list[ApiKey] = []
-    after: ApiKey | None = None
-    while True:
-        page = await keys.page(search, after=after, limit=limit)
-        rows += page.rows
-        if page.complete:
-            return rows
-        assert len(page.rows) == limit
-        after = page.rows[-1]
-
-
 @pytest.mark.parametrize("limit", [1, 9, 200])
 async def test_pages_cover_each_key_once_newest_first_or_last_revoked_first(
     database: Database, ring: list[dict[str, Any]], limit: int
@@ -76,7 +65,7 @@ async def test_pages_cover_each_key_once_newest_first_or_last_revoked_first(
         ]
         moment = "revoked" if state == "revoked" else "created"
         expected.sort(key=lambda row: (row[moment], row["fp"]), reverse=True)
-        found = await every_page(keys, KeySearch(fingerprint, None, customer, state), limit)
+        found = await every_page(partial(keys.page, KeySearch(fingerprint, None, customer, state)), limit)
         assert [key.fingerprint for key in found] == [row["fp"] for row in expected], (state, customer, fingerprint)
 
 
