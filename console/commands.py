@@ -28,6 +28,8 @@ def parse_command(text: str) -> Place:
     """
     if any(may_be_key(hide_key(word)) for word in text.split()):
         raise ValueError("this begins like a key but is none; keys have 37 characters, the letters in upper case")
+    if any(map(is_evm_address, text.split())):
+        raise ValueError(EVM_ADDRESS)
     word, _, rest = text.strip().partition(" ")
     name = _ALIASES.get(word.lower(), word.lower())
     rest = rest.strip()
@@ -45,8 +47,6 @@ def parse_command(text: str) -> Place:
         return Place(name, str(EventId.parse(rest)))
     if name in COMMANDS:
         return Place(name, rest)
-    if is_evm_address(word):
-        raise ValueError(EVM_ADDRESS)
     if not rest and (places := recognised(word)):
         return places[0]
     near = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -110,7 +110,7 @@ class Commands:
                     break
             else:
                 if place in candidates and place.kind == "customers":
-                    text = f"No customer, bill, ledger or escrow entry is known by {place.subject}."
+                    text = f"No customer, bill, entry or escrow event is known by {place.subject}."
                     self._app.notify(text, title="Nothing was found", severity="warning", timeout=8, markup=False)
                     return
         except DatabaseError:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from db.source import (
+    EventId,
     begins_like_key,
     format_fingerprint,
     is_evm_address,
@@ -28,8 +29,8 @@ class Place:
 
 
 def recognised(text: str) -> tuple[Place, ...]:
-    """What a pasted or typed subject may be: a key (any spelling of its fingerprint), a customer id, a wallet, or the
-    digest of a transaction, which leads to the customers it touched."""
+    """What a pasted or typed subject may be: a key (any spelling of its fingerprint), a customer id, a wallet or escrow
+    account, an escrow event, or the digest of a transaction, which leads to the customers it touched."""
     places: list[Place] = []
     text = text.strip()
     if re.fullmatch(r"\d{1,10}", text) and 1 <= int(text) < 2**32:
@@ -40,6 +41,8 @@ def recognised(text: str) -> tuple[Place, ...]:
         places.append(Place("customers", text.lower()))
     elif looks_like_digest(text):
         places.append(Place("customers", text))
+    elif re.fullmatch(r"\w+:\d{1,9}", text, re.ASCII) and looks_like_digest(text.partition(":")[0]):
+        places.append(Place("event", str(EventId.parse(text))))
     try:
         places.append(Place("key", str(parse_fingerprint(text))))
     except ValueError:

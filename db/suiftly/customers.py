@@ -162,6 +162,7 @@ _TOUCHED: LiteralString = "c.customer_id = ANY " + TOUCHED_BY
 _HOLDS: LiteralString = (
     "c.customer_id = ANY (ARRAY(SELECT customer_id FROM api_keys WHERE api_key_fp = %(fingerprint)s))"
 )
+_HAS_ACCOUNT: LiteralString = "c.escrow_contract_id = %(prefix)s"
 # ~>=~ and ~<~ compare bytes, so the index serves under any collation; 'g' sorts after every hex digit.
 # The parentheses matter: ~<~ and || bind alike, from the left.
 _BEGINS: LiteralString = "c.wallet_address ~>=~ %(prefix)s AND c.wallet_address ~<~ (%(prefix)s || 'g')"
@@ -191,7 +192,7 @@ class Customers:
             either: list[LiteralString] = [_BEGINS]
             if len(search.wallet_prefix) == _WHOLE and digest is None:
                 digest = Digest.parse(search.wallet_prefix)
-                either.append(_TOUCHED)
+                either.extend((_TOUCHED, _HAS_ACCOUNT))
             elif len(search.wallet_prefix) == _AS_KEYS_ARE_SHOWN and fingerprint is None:
                 fingerprint = int(search.wallet_prefix, 16)
                 either.append(_HOLDS)

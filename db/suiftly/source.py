@@ -6,8 +6,9 @@ from time import monotonic
 
 from db.approvals import Approvals, announced
 from db.audit import Actor, Audit
-from db.chain.errors import ErrorKind
+from db.chain.errors import NOT_CONFIGURED, ErrorKind, not_configured
 from db.chain.units import Cents
+from db.chain.values import looks_like_digest
 from db.database import Database
 from db.errors import DatabaseError, Denied, Refused
 from db.jobs.history import JobHistory, JobRun
@@ -30,7 +31,7 @@ from db.suiftly.customers import Customers
 from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow.books import EscrowBooks
 from db.suiftly.escrow.contract import EscrowChain
-from db.suiftly.escrow.events import EscrowEvents
+from db.suiftly.escrow.events import EscrowEvents, EventId, parse_event_search
 from db.suiftly.escrow.payment_check import PaymentCheck, check_payment
 from db.suiftly.gateways import Gateways
 from db.suiftly.health import Check, State, chain_check, health
@@ -115,15 +116,26 @@ class Source:
             await self.chain.reader.close()
 
     async def found(self, kind: str, subject: str) -> tuple[str, str] | None:
-        """Where a customer or a key of that number is, or a search of customers: the one customer that it finds is
-        meant. None when there is none."""
+        """Where a customer, a key or an escrow event of that number is, or a search of customers: the one customer that
+        it finds is meant, or else the escrow events of that account or transaction. None when there is none."""
+        if kind == "event":
+            return (kind, subject) if await self.escrow_events.find(EventId.parse(subject)) else None
         if kind == "customers":
             rows = (await self.customers.page(parse_customer_search(subject), limit=2)).rows
             if len(rows) == 1:
                 return "customer", str(rows[0].customer_id)
-            return (kind, subject) if rows else None
+            return (kind, subject) if rows else await self._on_no_books(subject)
         find = self.customers.find if kind == "customer" else self.keys.find
         return (kind, subject) if await find(int(subject)) is not None else None
+
+    async def _on_no_books(self, subject: str) -> tuple[str, str] | None:
+        """The escrow events of an account or a transaction; None for the beginning of one."""
+        if not looks_like_digest(subject):
+            return None
+        events = (await self.escrow_events.page(parse_event_search(subject), limit=2)).rows
+        if len(events) == 1:
+            return "event", str(events[0].id)
+        return ("chain", subject) if events else None
 
     @property
     def issuer(self) -> Issuer:
@@ -143,8 +155,10 @@ class Source:
     async def health(self) -> tuple[Check, ...]:
         """What the doctor finds."""
         checks = await health(self.database, self.watched)
-        if self.chain is None or any(check.name == "schema" and check.state is State.BAD for check in checks):
+        if any(check.name == "schema" and check.state is State.BAD for check in checks):
             return checks
+        if self.chain is None:
+            return (*checks, Check("chain", State.GOOD, NOT_CONFIGURED))
         return (*checks, await chain_check(self.chain, self.escrow_books))
 
     async def watched(self) -> tuple[Attention, ...]:
@@ -221,7 +235,8 @@ class Source:
     async def run_job(
         self, job: Job, *, dry_run: bool = False, tell: Tell | None = None, explain: Explain | None = None
     ) -> JobRun:
-        """Runs a job as this operator and returns the run as the record has it."""
+        """Runs a job as this operator and returns the run as the record has it. One that reads a chain that is not
+        configured here raises ChainError and is not on record: others may read it."""
         if not dry_run:
             await self.end_what_is_over()
         job = priced(job, self.prices)
@@ -230,6 +245,8 @@ class Source:
         if isinstance(job, CleanUp):
             job = CleanUp(await self.vaults.place())
         if isinstance(job, SyncChain):
+            if self.chain is None:
+                raise not_configured()
             job = SyncChain(self.chain)
         return await run_job(self.database, job, actor=self.actor, dry_run=dry_run, tell=tell, explain=explain)
 

@@ -17,6 +17,7 @@ from tests.console.test_cli_chain import hold
 from tests.db.chain.world import ACCOUNT, PACKAGE, USER, event, quick
 
 STUCK = Digest(bytes([5]) * 32)
+STRAY = Digest(bytes([6]) * 32)
 
 
 async def settle_on_screen(deck: Operator, dsn: str) -> None:
@@ -149,6 +150,22 @@ async def test_the_account_on_the_chain_stands_beside_the_books(business: str) -
             await deck.sees(f"0x{'77' * 32}")
             await deck.press("e")
             await deck.sees(f"chain customer:{OTHER_CUSTOMER}", "mirrored")
+            # What is pasted behind `:` leads to the customer who has the account, or to the event, also one of nobody.
+            await deck.say(":", str(new))
+            await deck.sees(f"customer {CUSTOMER}")
+            query(
+                business,
+                """INSERT INTO console.chain_event (tx_digest, event_index, checkpoint, tx_index, at, type, fields,
+                                                    account_id, outcome)
+                   VALUES (%s, 0, 9, 0, now(), '0xab::escrow::RefundEvent', '{}', '0x' || repeat('78', 32),
+                           'unmatched')""",
+                STRAY.raw,
+            )  # fmt: skip
+            await deck.say(":", str(STRAY))
+            await deck.sees(f"event {str(STRAY)[:8]}…:0", "RefundEvent", "! unmatched")
+            await deck.press("escape")
+            await deck.say(":", "0x" + "78" * 32)
+            await deck.sees(f"event {str(STRAY)[:8]}…:0")
             await deck.say(":", str(SUSPENDED))
             await deck.sees("no deposit yet")
             assert "on chain" not in deck.text, "it has no account there"

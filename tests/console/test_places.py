@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from console.commands import COMMANDS, parse_command
 from console.directory import TOP
 from console.places import History, Place, hide_key, recognised
+from db.chain.values import Digest
 from db.source import EVM_ADDRESS
 from tests.console.conftest import PASTED, PASTED_KEY
 from tests.db.seed import wallet
@@ -62,6 +63,7 @@ def test_a_command_names_a_place(typed: str, place: Place) -> None:
         ("ledger bob", "'bob' is not a customer id"),
         ("bill INV-7", ":bill wants a bill's id behind it, or the first four characters or more of it"),
         ("key nothing", "'nothing' is not a fingerprint"),
+        *((f"{name} 0x{'Ab' * 20}".strip(), EVM_ADDRESS) for name in ("", "customer", "ledger", "chain", "bill")),
     ],
 )
 def test_a_command_that_names_none_is_answered_with_a_sentence(typed: str, sentence: str) -> None:
@@ -76,6 +78,13 @@ def test_a_bare_number_may_be_a_customer_or_a_key() -> None:
     assert recognised("4294967296") == ()
     assert recognised("hello") == ()
     assert recognised("0x" + "a" * 40) == ()
+
+
+def test_an_event_is_recognised_in_every_spelling_of_its_transaction() -> None:
+    digest = Digest(bytes(range(32)))
+    for spelling in (str(digest), digest.raw.hex(), f"0x{digest.raw.hex()}"):
+        assert recognised(f" {spelling}:3 ") == (Place("event", f"{digest}:3"),)
+    assert recognised(f"{digest}:x") == recognised(f"{digest}:-1") == ()
 
 
 def test_only_a_whole_key_is_hidden() -> None:

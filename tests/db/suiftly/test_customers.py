@@ -145,7 +145,12 @@ async def test_a_digest_finds_the_customers_it_touched_however_it_is_stored(dsn:
             (str(DIGEST),),
         )
         connection.execute("UPDATE customers SET wallet_address = %s WHERE customer_id = 7", (f"0x{DIGEST.raw.hex()}",))
-    for text, expected in ((str(DIGEST), [1, 2, 3, 4, 5, 6]), (f"0x{DIGEST.raw.hex()}", [1, 2, 3, 4, 5, 6, 7])):
+        connection.execute("UPDATE customers SET escrow_contract_id = %s WHERE customer_id = 8", ("0x" + "e5" * 32,))
+    for text, expected in (
+        (str(DIGEST), [1, 2, 3, 4, 5, 6]),
+        (f"0x{DIGEST.raw.hex()}", [1, 2, 3, 4, 5, 6, 7]),
+        ("0x" + "E5" * 32, [8]),
+    ):
         found = await Customers(database).page(parse_search(text))
         assert sorted(row.customer_id for row in found.rows) == expected
     add_key(dsn, 43, 8)
