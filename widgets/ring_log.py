@@ -33,6 +33,14 @@ class RingLog(RingPane[Row]):
         Binding("end,G,shift+g", "follow", "Follow", id="log.follow", tooltip="Follow the newest rows again"),
         Binding("enter", "open", "Open", id="log.open", tooltip="Open the row under the cursor"),
         Binding("space", "mark", "Mark", show=False, id="log.mark", tooltip="Mark this row, or take the mark away"),
+        Binding(
+            "ctrl+at,ctrl+space",
+            "mark_range",
+            "Mark range",
+            show=False,
+            id="log.mark_range",
+            tooltip="Mark all rows from the nearest mark to this one",
+        ),
         Binding("ctrl+backslash", "unmark", "Unmark", show=False, id="log.unmark", tooltip="Take all marks off"),
         Binding("m", "to_mark(1)", "Next mark", show=False, id="log.next_mark", tooltip="Go to the next marked row"),
         Binding(
@@ -220,6 +228,14 @@ class RingLog(RingPane[Row]):
             self.pause()
             self._marked ^= {number}
             self._repaint()
+
+    def action_mark_range(self) -> None:
+        at = self._cursor_number
+        held = [number for number in self._marked if self._ring.line(number) is not None]
+        low, high = sorted((at, min(held, key=lambda number: abs(number - at), default=at)))
+        self.pause()
+        self._marked |= {n for n in range(low, high + 1) if not isinstance(self._ring.line(n), Note | None)}
+        self._repaint()
 
     def action_unmark(self) -> None:
         self._marked.clear()

@@ -26,6 +26,7 @@ class Account:
         self._lag_s: float | None = None
         # Of the last seconds: when, how many. The first one is where they begin: what it brought came before.
         self._arrivals = deque([(self._polled, 0)])
+        self._more = False
 
     def add(self, batch: Batch) -> None:
         """Enters what one poll brought."""
@@ -34,7 +35,10 @@ class Account:
         self.shown += len(batch.rows)
         self.filtered += batch.committed - batch.passed
         self.sampled += batch.passed - len(batch.rows)
-        self._arrivals.append((self._polled, batch.committed))
+        # Parts of a backlog came in the time since the poll that began it.
+        earlier = self._arrivals.pop()[1] if self._more else 0
+        self._arrivals.append((self._polled, earlier + batch.committed))
+        self._more = batch.more
         while self._arrivals[1][0] < self._polled - _RATE_S:
             self._arrivals.popleft()
         if batch.rows:

@@ -79,6 +79,10 @@ class LogPane(RingLog[RequestRow]):
         super().action_mark()
         self.post_message(self.Told())
 
+    def action_mark_range(self) -> None:
+        super().action_mark_range()
+        self.post_message(self.Told())
+
     def action_unmark(self) -> None:
         super().action_unmark()
         self.post_message(self.Told())

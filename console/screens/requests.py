@@ -142,6 +142,8 @@ class RequestsScreen(DeckScreen[Batch]):
             parts.append(f"window: {self.feed.window.name}")
         if self.pane.detached:
             parts.append("the past; end follows")
+        if self.feed.every_row:
+            parts.append("every row")
         if self.pane.search.words:
             parts.append(self.pane.search.words)
         if marked := len(self.pane.marked_rows):
@@ -176,6 +178,7 @@ class RequestsScreen(DeckScreen[Batch]):
             "Every row is shown, however many." if self.feed.every_row else "A busy log is sampled; errors never are."
         )
         self.notify(text, markup=False, timeout=4)
+        self._tell_chips()
 
     def action_groups(self) -> None:
         self.go("groups", " ".join((self.feed.window.word, *self.filtered_by.chips())))

@@ -267,7 +267,7 @@ async def test_a_burst_is_sampled_but_its_errors_are_all_there_and_a_shows_every
         assert shown + sampled == 5000
         assert 150 < shown < 1000  # the later it was read, the more there was time to read
         await deck.press("a")
-        await deck.sees("Every row is shown")
+        await deck.sees("Every row is shown", "all requests   ·   every row")
         await deck.say("/", "status:odd")  # what the prompt says, the note leaves readable
         await deck.sees("status: give 200, 4xx, 500-504 or none, with commas between several", "Every row is shown")
         await deck.press("escape")
@@ -291,6 +291,8 @@ async def test_a_marked_row_is_found_again(business: str) -> None:
         await deck.press("up")
         await _on(deck, 56)
         assert deck.line(" r57 ").startswith("●")
+        await deck.press("up", "ctrl+at")
+        await deck.sees("3 marked")
         await deck.press("ctrl+backslash")
         await deck.sees_no("marked")
         assert "●" not in deck.line(" r57 ")
