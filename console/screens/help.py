@@ -63,4 +63,9 @@ def _grouped(app: App[Any], bindings: list[ActiveBinding]) -> list[tuple[str, Bi
             name = app.get_key_display(binding)
             if name not in keys:
                 keys.append(name)
-    return [(" ".join(keys), binding) for keys, binding in groups.values()]
+    return [(" ".join(_told_once(keys)), binding) for keys, binding in groups.values()]
+
+
+def _told_once(keys: list[str]) -> list[str]:
+    """Without shift+g beside G and ^@ beside ^space, the names that different terminals have for one key."""
+    return [key for key in keys if key != "^@" and not (key.startswith("shift+") and key[-1].upper() in keys)]

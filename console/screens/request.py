@@ -48,7 +48,7 @@ class RequestScreen(ModalScreen[Place | None]):
     ]
     DEFAULT_CSS = """
     RequestScreen { align: center middle; }
-    RequestScreen > #box { width: 96%; max-width: 116; height: 94%; background: $surface; border: round $accent; }
+    RequestScreen > #box { width: 100%; max-width: 116; height: 94%; background: $surface; border: round $accent; }
     RequestScreen #headline { padding: 0 1; text-style: bold; height: auto; }
     RequestScreen TimingBar { margin: 1 1; }
     RequestScreen VerticalScroll { height: 1fr; }

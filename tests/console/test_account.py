@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def account(monkeypatch: pytest.MonkeyPatch, *polls: tuple[float, int, bool]) -> tuple[Account, list[float]]:
-    """With polls at these seconds that found so many rows, or more; the filter held half of them back. And the clock."""
+    """With polls at these seconds that found so many rows, and maybe more; half of each was filtered. And the clock."""
     clock = [0.0]
     monkeypatch.setattr("console.parts.account.monotonic", lambda: clock[0])
     (row,) = requests()[:1]

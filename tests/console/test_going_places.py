@@ -251,6 +251,8 @@ async def test_help_lists_every_key_of_each_screen_with_its_purpose(same_busines
             await deck.press("question_mark")
             await deck.sees("everywhere")
             assert [purpose for purpose in purposes if purpose not in deck.text] == []
+            assert "shift+g" not in deck.text  # it is G, and this is ^space
+            assert "^@" not in deck.text
             assert ("Digits are windows of time here" in deck.text) == (place == "requests")
             await deck.press("escape")
             await deck.sees_no("everywhere")

@@ -118,7 +118,8 @@ async def export(database: Database, order: Export, *, actor: Actor, tell: Tell)
 
 async def _write(requests: Requests, order: Export, file: TextIO, tell: Tell) -> int:
     disguise = Disguise() if order.anonymise else None
-    rows, span = 0, (order.end - order.start).total_seconds()
+    rows = 0
+    begun: datetime | None = None  # maybe long after what was asked for
     file.write(order.format.opening)
     async for page in requests.within(order.cursor, order.start, order.end):
         for first in range(0, len(page.rows), _AT_ONCE):
@@ -129,7 +130,9 @@ async def _write(requests: Requests, order: Export, file: TextIO, tell: Tell) ->
             file.write(order.format.text(records, first=rows == 0))
             rows += len(some)
             await asyncio.sleep(0)
-        share = 1.0 if page.complete else (page.reached - order.start).total_seconds() / span
+        if begun is None and page.rows:
+            begun = page.rows[0].timestamp
+        share = 1.0 if page.complete else (page.reached - begun) / (order.end - begun) if begun else 0.0
         tell(Progress(rows, page.reached, share))
     file.write(order.format.closing)
     file.flush()
