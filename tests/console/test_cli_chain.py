@@ -148,7 +148,8 @@ def test_the_chain_is_told_read_and_held_against_the_books(two: str, tmp_path: P
         assert (told["cursor"]["covered"], told["node"]["tip"], told["node"]["lowest"]) == (5, 5, 0)
         execute(two, "UPDATE customers SET current_balance_usd_cents = 7000 WHERE customer_id = 1")
         looked = opsdeck(None, "doctor", **there).out
-        assert "warn  chain        simulated answers; read up to checkpoint 5 of 5; 2 events are on no books" in looked
+        assert "ok    chain        simulated answers; read up to checkpoint 5 of 5\n" in looked
+        assert looked.count("on no books") == 1
         conflict = chain("reconcile", "--customer", "1")
         assert (
             conflict.out.count("$2.00 too low")

@@ -132,8 +132,9 @@ def _bills_failed(bills: int, cents: int, since: datetime, month: str) -> Attent
     return Attention("warn", sentence, f"billing:{month} failed", since)
 
 
-def _partitions(hours: int) -> Attention:
-    sentence = f"only {hours} hourly partition(s) of the log ahead; run `opsdeck jobs run maintain-partitions`"
+def few_hours_ahead(hours: int) -> Attention:
+    """So many hours of the log are made, and more should be."""
+    sentence = f"the log's hours are made only {hours} h ahead; run `opsdeck jobs run maintain-partitions`"
     return Attention("bad" if hours < PARTITIONS_LEAST else "warn", sentence, "jobs:maintain-partitions")
 
 
@@ -152,7 +153,7 @@ RULES = (
     Rule(_STILL_SERVED + " LIMIT 5", _served),
     Rule(_SUSPENDED_SERVED, _not_active),
     Rule(_SHOULD_HAVE_ENDED, _not_ended),
-    Rule(_FEW_HOURS_AHEAD, _partitions),
+    Rule(_FEW_HOURS_AHEAD, few_hours_ahead),
     Rule(_CLOCKS, _clock),
     Rule(_BILLS_FAILED, _bills_failed),
     Rule(_ON_NO_BOOKS, _on_no_books),
