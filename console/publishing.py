@@ -1,7 +1,7 @@
 """After a change: the vault that tells the gateways of it is published at once, and looked into."""
 
 from db.errors import DatabaseError, Refused
-from db.moments import rfc3339
+from db.moments import utc
 from db.source import Receipt, Source, VaultVersion, format_fingerprint
 
 
@@ -15,7 +15,7 @@ async def publish_change(source: Source, receipt: Receipt, vault: str = "ma") ->
         found = await _found(source, version, receipt)
     except DatabaseError as error:
         return None, f"The change stands, but no vault with it is published: {error}"
-    return version, f"Version {version.seq} of the {vault} vault, published {rfc3339(version.published_at)}, {found}"
+    return version, f"Version {version.seq} of the {vault} vault, published {utc(version.published_at)}, {found}"
 
 
 async def _found(source: Source, version: VaultVersion, receipt: Receipt) -> str:

@@ -11,6 +11,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def utc(moment: datetime) -> str:
+    """To the second, for sentences: 2026-11-20 14:05:11 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def span(length: timedelta) -> str:
     """90s, 15m, 2h, 1d: in the greatest unit that divides it."""
     seconds = round(length.total_seconds())

@@ -23,13 +23,17 @@ def fleet_fact(gateways: tuple[GatewayVault, ...]) -> Fact:
 
 
 def keeping_facts(keeping: LogKeeping, control: SystemControl) -> list[Fact]:
-    parts = "chunks" if keeping.hypertable else "hourly partitions"
-    oldest = f", the oldest ended {ago(keeping.oldest, control.now)}" if keeping.oldest else ""
+    parts = ("chunk" if keeping.hypertable else "hourly partition") + ("s" if keeping.parts != 1 else "")
+    oldest = ""
+    if keeping.oldest:
+        verb = "ended" if keeping.oldest <= control.now else "ends"
+        oldest = f", the oldest {verb} {ago(keeping.oldest, control.now)}"
     overdue = f"; {keeping.overdue} past it and not dropped" if keeping.overdue else ""
     compressed = "not here: plain partitions, without TimescaleDB"
     if keeping.hypertable:
         left = keeping.uncompressed or 0
-        compressed = f"after {span(keeping.compress_after)}; " + (f"{left} chunks wait for it" if left else "all are")
+        compressed = f"after {span(keeping.compress_after)}; "
+        compressed += f"{left} past it and not compressed" if left else "all are"
     return [
         ("log kept for", f"{span(keeping.retention)}; {keeping.parts} {parts} there{oldest}{overdue}",
          Tone.WARN if keeping.overdue > 1 else Tone.PLAIN),

@@ -10,8 +10,8 @@ from psycopg.rows import class_row
 from db import audit
 from db.audit import Actor, AuditRow, Entry
 from db.changes import notify
-from db.database import Database
-from db.moments import rfc3339
+from db.database import Connection, Database
+from db.moments import rfc3339, utc
 
 MAINTENANCE = "control:maintenance_mode"
 """As the audit record names the flag."""
@@ -102,6 +102,15 @@ _END: LiteralString = """
 """
 
 
+async def _last_set(connection: Connection, name: str, control: SystemControl) -> AuditRow | None:
+    """What is on record about a field, unless another program has set it since."""
+    subject, field = _SET_AS[name]
+    entry = await audit.last_that_set(connection, subject, field)
+    if name != "maintenance_mode" or entry is None or entry.after is None:
+        return entry
+    return entry if entry.after[subject][field] == control.maintenance_mode else None
+
+
 class Control:
     """Questions about the flags, and about what this role may do."""
 
@@ -122,7 +131,7 @@ class Control:
     async def fields(self) -> tuple[ControlField, ...]:
         """Every field, with what is on record about it."""
         control = await self.read()
-        until = f", until {rfc3339(control.maintenance_until)}" if control.maintenance_until else ""
+        until = f", until {utc(control.maintenance_until)}" if control.maintenance_until else ""
         values = {
             "maintenance_mode": "on" + until if control.maintenance_mode else None,
             "ma_vault_version": control.ma_vault_version,
@@ -137,7 +146,7 @@ class Control:
                         value or _UNSET.get(name, "none published"),
                         _MEANING[name],
                         value is not None,
-                        await audit.last_that_set(connection, *_SET_AS[name]),
+                        await _last_set(connection, name, control),
                     )
                     for name, value in values.items()
                 ]
@@ -172,7 +181,7 @@ class Control:
                 action="end-maintenance",
                 subjects=(MAINTENANCE,),
                 actor=actor,
-                reason=f"it was set until {rfc3339(until)}",
+                reason=f"it was set until {utc(until)}",
                 outcome="done",
                 message="Maintenance mode ended at its time",
                 before={MAINTENANCE: {"maintenance_mode": True, "until": rfc3339(until)}},

@@ -1,12 +1,16 @@
 """The control screen: a flag with its end, and what differs between versions of a vault."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from console.parts.control_facts import keeping_facts
 from console.settings import Profile, Settings
 from db.database import Database
+from db.source import LogKeeping, SystemControl
 from tests.console.command import all_of
 from tests.console.screens import Operator, WatchedDeck, console, operator_at, query
 from tests.db.suiftly.jobs.publishing import Press, business, press, revoke
@@ -18,6 +22,20 @@ async def confirm(deck: Operator) -> None:
     await deck.sees("Cancel")
     await deck.type("moving house")
     await deck.press("tab", "tab", "enter")
+
+
+@pytest.mark.parametrize(
+    ("parts", "minutes", "uncompressed", "told"),
+    [
+        (1, 20, 0, ("2d; 1 chunk there, the oldest ends in 20 min", "after 6h; all are")),
+        (9, -90, 3, ("2d; 9 chunks there, the oldest ended 90 min ago", "after 6h; 3 past it and not compressed")),
+    ],
+)
+def test_how_the_log_is_kept_in_words(parts: int, minutes: int, uncompressed: int, told: tuple[str, str]) -> None:
+    now = datetime.now(UTC)
+    kept = timedelta(days=2), timedelta(hours=6), True, parts, 0, uncompressed, now + timedelta(minutes=minutes), None
+    control = SystemControl(None, None, None, False, None, now, now, "ann", True)
+    assert tuple(fact[1] for fact in keeping_facts(LogKeeping(*kept), control)) == told
 
 
 async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_who_and_why(dsn: str) -> None:
@@ -33,7 +51,8 @@ async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_
         await deck.press("ctrl+u")
         await deck.paste("2h")
         await deck.press("enter")
-        await deck.sees("Turn maintenance mode on", "gateways serve on")
+        await deck.sees("Turn maintenance mode on", "gateways serve on", "It ends at 2", ":")
+        assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC +│", deck.text), "to the second"
         await deck.press("escape")
         await deck.sees("Nothing was changed")
         assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(False,)]

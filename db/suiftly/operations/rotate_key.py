@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.moments import rfc3339, span
+from db.moments import rfc3339, span, utc
 from db.operations import Change, Operation, Preview
 from db.suiftly.keys.format import Service, format_fingerprint
 from db.suiftly.keys.issuer import Issued, Issuer
@@ -149,7 +149,7 @@ class RotateKey(Operation):
         if old.ends_at is not None and old.replaced_by is not None:
             raise Refused(
                 f"key {self.label} is being replaced already by {format_fingerprint(old.replaced_by)}, "
-                f"and ends at {rfc3339(old.ends_at)}"
+                f"and ends at {utc(old.ends_at)}"
             )
         if old.customer_status != "active":
             raise Refused(f"customer {old.customer_id} is {old.customer_status}, and only active ones get new keys")

@@ -7,7 +7,7 @@ from typing import LiteralString
 from db.audit import Actor, last_that_set
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.moments import rfc3339, span
+from db.moments import rfc3339, span, utc
 from db.operations import Change, Operation, Preview
 from db.suiftly.control import MAINTENANCE
 
@@ -46,13 +46,15 @@ class SetMaintenance(Operation):
 
     async def preview(self, connection: Connection) -> Preview:
         on, until, version, now = await self._read(connection, _SELECT)
-        ends = "it stays on until somebody turns it off" if self.lasts is None else f"ends {rfc3339(now + self.lasts)}"
+        ends = (
+            "It stays on until somebody turns it off." if self.lasts is None else f"It ends at {utc(now + self.lasts)}."
+        )
         return Preview(
             title=f"Turn maintenance mode {_word(self.on)}",
             verb=f"Turn {_word(self.on)}",
             changes=(f"maintenance_mode: {_state(on, until)} → {_state(self.on, self._until(now))}",),
             consequences=(
-                ("New signups are paused; gateways serve on, jobs run, bills are made.", f"Its end: {ends}.")
+                ("New signups are paused; gateways serve on, jobs run, bills are made.", ends)
                 if self.on
                 else ("New signups go on.",)
             ),
@@ -95,7 +97,7 @@ async def _by_whom(connection: Connection, on: bool, until: datetime | None) -> 
     told = None if entry is None or entry.after is None else entry.after[MAINTENANCE]
     if entry is None or told != _fields(on, until):
         return f"it is {_state(on, until)} now, set by another program; look at it again"
-    return f"{entry.os_user} made it {_state(on, until)} at {rfc3339(entry.at)} ({entry.reason}); look at it again"
+    return f"{entry.os_user} made it {_state(on, until)} at {utc(entry.at)} ({entry.reason}); look at it again"
 
 
 def _fields(on: bool, until: datetime | None) -> dict[str, object]:
@@ -107,4 +109,4 @@ def _word(on: bool) -> str:
 
 
 def _state(on: bool, until: datetime | None) -> str:
-    return _word(on) + (f" until {rfc3339(until)}" if until else "")
+    return _word(on) + (f" until {utc(until)}" if until else "")

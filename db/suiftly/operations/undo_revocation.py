@@ -8,7 +8,7 @@ from typing import LiteralString
 from db.audit import Actor
 from db.database import Connection
 from db.errors import Refused, Stale
-from db.moments import rfc3339, span
+from db.moments import rfc3339, span, utc
 from db.operations import Change, Preview
 from db.suiftly.keys.format import format_fingerprint
 from db.suiftly.operations.of_keys import NamedKey, OfKeys, labels_of, version_of
@@ -57,7 +57,7 @@ class _Target(NamedKey):
         """What becomes of its rotation, if there was one."""
         if self.ends_at is None:
             return None
-        goes_on = "no longer ends by itself" if self.is_over else f"still ends at {rfc3339(self.ends_at)}"
+        goes_on = "no longer ends by itself" if self.is_over else f"still ends at {utc(self.ends_at)}"
         return f"{self.label} was rotated: it {goes_on}."
 
     @property
@@ -67,7 +67,7 @@ class _Target(NamedKey):
             return f"key {self.label} is live; there is no revocation to undo"
         if self.too_late:
             return (
-                f"key {self.label} was revoked at {rfc3339(self.revoked_at)}, and that can be undone for "
+                f"key {self.label} was revoked at {utc(self.revoked_at)}, and that can be undone for "
                 f"{span(UNDO_WINDOW)}; create a new key instead"
             )
         if self.customer_status == "closed":

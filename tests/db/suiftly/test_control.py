@@ -39,7 +39,9 @@ async def seen_by(source: Source, operation: SetMaintenance) -> SetMaintenance:
     return operation.at_version((await source.preview(operation)).version)
 
 
-async def test_of_two_consoles_that_saw_the_same_flag_one_is_told_what_the_other_did(database: Database) -> None:
+async def test_of_two_consoles_that_saw_the_same_flag_one_is_told_what_the_other_did(
+    database: Database, dsn: str
+) -> None:
     ann, bob = Source(database, ANN), Source(database, BOB)
     first = await seen_by(ann, SetMaintenance(on=True, lasts=2 * HOUR))
     second = await seen_by(bob, SetMaintenance(on=True))
@@ -52,6 +54,8 @@ async def test_of_two_consoles_that_saw_the_same_flag_one_is_told_what_the_other
     assert told.value.startswith("on, until 2")
     assert told.entry is not None
     assert (told.entry.os_user, told.entry.reason) == ("ann", "moving the database")
+    run(dsn, "UPDATE system_control SET maintenance_mode = false")
+    assert (await field(database, "maintenance_mode")).entry is None, "ann did not turn it off"
 
 
 async def test_what_another_program_set_is_not_overwritten_unseen(database: Database, dsn: str) -> None:
