@@ -1,6 +1,7 @@
 """Is anything wrong right now?"""
 
 from dataclasses import replace
+from datetime import UTC
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ class OverviewScreen(DeckScreen[Overview]):
 
     topics: ClassVar[frozenset[str]] = frozenset({"customers", "keys", "control", "billing"})
     period: ClassVar[float | None] = 2.0
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     DEFAULT_CSS = """
     OverviewScreen #numbers { height: 2; padding: 0 1; }
     OverviewScreen #others { height: 1; padding: 0 1; color: $text-muted; display: none; }
@@ -34,6 +36,7 @@ class OverviewScreen(DeckScreen[Overview]):
     OverviewScreen #lists { height: 3fr; }
     OverviewScreen #lists > Vertical { width: 1fr; }
     OverviewScreen #lists > #busiest { width: 34; }
+    OverviewScreen.-narrow #lists > #busiest { width: 26; }
     OverviewScreen #whole { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
     OverviewScreen #lists .title { padding: 0 1; text-style: bold; color: $text-accent; height: 1; }
     """
@@ -47,7 +50,7 @@ class OverviewScreen(DeckScreen[Overview]):
             (
                 Column("", 6, lambda row: _SIGNS[row.severity]),
                 Column("what", 20, lambda row: row.sentence, flex=True),
-                Column("since", 19, lambda row: moment(row.since), hide_below=100),
+                Column("since", 5, self._since, hide_below=70),
             ),
             lambda row: (row.subject, row.severity, row.sentence.partition(":")[0]),  # counts stand behind it
             "Nothing needs a look.",
@@ -57,12 +60,19 @@ class OverviewScreen(DeckScreen[Overview]):
             (
                 Column("customer", 10, lambda row: str(row.customer_id), align="right"),
                 Column("requests", 9, lambda row: f"{row.requests:,}", align="right"),
-                Column("errors", 8, _errors, align="right"),
+                Column("errors", 8, _errors, align="right", hide_below=30),
             ),
             lambda row: row.customer_id,
             "No customer sent a request.",
             id="top",
         )
+
+    def _since(self, row: Attention) -> str:
+        """The time of today, the day of before: there is room for no more."""
+        if row.since is None or self.snapshot is None:
+            return ""
+        since = row.since.astimezone(UTC)
+        return f"{since:%H:%M}" if since.date() == self.snapshot.end.date() else f"{since:%m-%d}"
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="numbers", markup=False)
@@ -73,7 +83,7 @@ class OverviewScreen(DeckScreen[Overview]):
                 yield Static("needs a look", classes="title")
                 yield self.attention
             with Vertical(id="busiest"):
-                yield Static("busiest customers, last minute", classes="title")
+                yield Static("busiest customers, 1 min", classes="title")
                 yield self.top
         yield Static("", id="whole", markup=False)
 

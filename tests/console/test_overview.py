@@ -1,5 +1,6 @@
 """The overview: the last hour as a picture, the last minute in numbers, and a list of what needs a look."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from tests.console.conftest import CUSTOMER, SUSPENDED
@@ -49,6 +50,7 @@ async def test_a_revoked_key_that_is_served_needs_a_look_and_enter_opens_it(busi
         await deck.sees(
             "▲ bad", "revoked key 0x0000002a is still served: 1 request(s) in 5 min", "▲ 1 revoked key(s) served"
         )
+        assert re.search(r" (\d\d:\d\d|\d\d-\d\d) ", deck.line("▲ bad")), "since when"
         await deck.press("shift+tab", "enter")
         await deck.sees("0x0000002a, decimal 42", "STILL SERVED")
 

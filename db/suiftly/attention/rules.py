@@ -128,7 +128,7 @@ def _late(outcome: str | None, message: str, minutes: int, read_at: datetime) ->
 
 def _bills_failed(bills: int, cents: int, since: datetime, month: str) -> Attention:
     """Opens the oldest of them: billing shows a month at a time."""
-    sentence = f"{bills:,} bill(s) failed: {in_dollars(cents)} is not paid; retry, or put the payment on record"
+    sentence = f"{bills:,} bill(s) failed: {in_dollars(cents)} is not paid; retry, or record the payment"
     return Attention("warn", sentence, f"billing:{month} failed", since)
 
 
