@@ -60,7 +60,7 @@ SCREENS = (
     ("bill", "bill 5e1f0000-0000-4000-8000-000000000003", "40.98000000"),
     ("ledger", "ledger 1042", "it names no bill"),
     ("groups", "groups customer 1h !class:burst status:2xx,4xx,5xx", "48,213"),
-    ("requests", "requests", "backend 504"),
+    ("requests", "requests", "lag 0.3 s"),
     ("usage", "usage", "bytes, in 15 min   · sent"),
     ("usage-empty", "usage customer:7", "latency: none"),
     ("customers-empty", "customers 31337", "No customer matches."),
