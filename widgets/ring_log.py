@@ -10,6 +10,7 @@ from textual.message import Message
 
 from widgets.pace import Pace
 from widgets.ring import Note, Ring
+from widgets.ring_marks import RingMarks
 from widgets.ring_pane import RingPane
 from widgets.tone import Spans
 
@@ -135,7 +136,7 @@ class RingLog(RingPane[Row]):
         """Forget everything, the counters too, and follow."""
         self._ring = Ring(self._ring.capacity)
         self._strips.clear()
-        self._marked.clear()
+        self._marks = RingMarks(self._ring)
         self._behind = self._shown_end = 0
         self._top_told = self._end_told = self._detached = False
         self.following = True
@@ -174,8 +175,7 @@ class RingLog(RingPane[Row]):
     @property
     def marked_rows(self) -> tuple[Row, ...]:
         """The marked rows that are still held, oldest first."""
-        lines = (self._ring.line(number) for number in sorted(self._marked))
-        return tuple(line for line in lines if line is not None and not isinstance(line, Note))
+        return self._marks.rows
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -226,27 +226,24 @@ class RingLog(RingPane[Row]):
         if self.cursor_row is not None:
             number = self._cursor_number
             self.pause()
-            self._marked ^= {number}
+            self._marks.turn(number)
             self._repaint()
 
     def action_mark_range(self) -> None:
         at = self._cursor_number
-        held = [number for number in self._marked if self._ring.line(number) is not None]
-        low, high = sorted((at, min(held, key=lambda number: abs(number - at), default=at)))
         self.pause()
-        self._marked |= {n for n in range(low, high + 1) if not isinstance(self._ring.line(n), Note | None)}
+        self._marks.extend_to(at)
         self._repaint()
 
     def action_unmark(self) -> None:
-        self._marked.clear()
+        self._marks = RingMarks(self._ring)
         self._repaint()
 
     def action_to_mark(self, step: int) -> None:
-        at = self._cursor_number
-        beyond = [n for n in self._marked if self._ring.line(n) is not None and (n > at if step > 0 else n < at)]
-        if beyond:
+        found = self._marks.next_to(self._cursor_number, newer=step > 0)
+        if found is not None:
             self.pause()
-            self._aim(min(beyond) if step > 0 else max(beyond), down=False)
+            self._aim(found, down=False)
 
     def action_open(self) -> None:
         if (row := self.cursor_row) is not None:

@@ -15,6 +15,7 @@ from textual.timer import Timer
 from widgets.line_view import LineView
 from widgets.pace import Pace
 from widgets.ring import Note, Ring
+from widgets.ring_marks import RingMarks
 from widgets.tone import Spans, Tone, inked
 
 Row = TypeVar("Row")
@@ -53,7 +54,7 @@ class RingPane(LineView, Generic[Row]):
         self._shown_end = 0  # number after the last line of that scroll space
         self._cursor = 0
         self._behind = 0
-        self._marked: set[int] = set()
+        self._marks = RingMarks(self._ring)
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._painted: dict[int, Strip] = {}  # by line of the view
 
@@ -152,7 +153,7 @@ class RingPane(LineView, Generic[Row]):
     def _line(self, y: int) -> Strip:
         width, number = self.view.width, self._top + y
         strip = self._strip(number, width)
-        marked, pointed = number in self._marked, number == self._cursor_number and bool(self._ring.lines)
+        marked, pointed = number in self._marks.numbers, number == self._cursor_number and bool(self._ring.lines)
         if width and (marked or pointed):
             sign = "›" if not marked else "◆" if pointed else "●"
             strip = Strip([Segment(sign, self.palette.base), *strip.crop(1, width)], width)
