@@ -35,9 +35,10 @@ def chain_facts(found: CheckedAccount | Failure | None) -> list[Fact]:
     facts.append(("books", f"should say {exact_dollars(found.expected_usd)}: {figures}"))
     if books.open_events:
         facts.append(("events", f"▲ {books.open_events} of the account on no books; e shows them", Tone.WARN))
-    drifts: list[Fact] = [
-        ("drift", f"▲ {drift.figure} {drift.words}: {drift.cause}", Tone.WARN) for drift in found.drifts
-    ]
+    alike: dict[str, list[str]] = {}
+    for drift in found.drifts:
+        alike.setdefault(f"{drift.words}: {drift.cause}", []).append(drift.figure)
+    drifts: list[Fact] = [("drift", f"▲ {', '.join(names)} {words}", Tone.WARN) for words, names in alike.items()]
     return [*facts, *(drifts or [("drift", "none: the books say the same", Tone.GOOD)])]
 
 

@@ -148,5 +148,5 @@ def _read(reading: _Reading) -> list[Fact]:
     if reading.stopped is not None:
         facts.append(("stopped", f"▲ {reading.stopped}", Tone.BAD))
     counts = reading.inbox.outcomes
-    words = [f"{counts[outcome]:,} {outcome.replace('_', ' ')}" for outcome in EVENT_OUTCOMES if counts.get(outcome)]
+    words = [f"{counts[one]:,} {one.removeprefix('already_')}" for one in EVENT_OUTCOMES if counts.get(one)]
     return [*facts, ("events", ", ".join(words) or "none", Tone.WARN if reading.inbox.open else Tone.PLAIN)]

@@ -42,7 +42,7 @@ class ConfirmScreen(Dialog[Answer | None]):
         width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2;
         background: $surface; border: round $warning;
     }
-    ConfirmScreen #title { text-style: bold; color: $text-warning; }
+    ConfirmScreen #title { width: 100%; text-style: bold; color: $text-warning; }
     ConfirmScreen #effects { height: auto; max-height: 40vh; margin-bottom: 1; }
     ConfirmScreen #publish { color: $text-accent; }
     ConfirmScreen #shell { color: $text-muted; max-height: 3; }

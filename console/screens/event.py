@@ -194,13 +194,14 @@ def _facts(detail: InboxEventDetail) -> list[Fact]:
     facts: list[Fact] = [
         ("event", str(event.id)),
         ("at", f"{moment(event.at)}, checkpoint {event.checkpoint:,}"),
-        ("type", event.type),
+        ("type", event.type.partition("::")[2]),
+        ("package", event.type.partition("::")[0]),
         ("account", event.account_id or "none named"),
         ("amount", _or_dash(event.amount)),
         ("outcome", *outcome_cell(event)),
     ]
     if event.owner is not None:
-        facts.insert(4, ("made by", event.owner))
+        facts.insert(5, ("made by", event.owner))
     if event.note:
         facts.append(("why", event.note))
     said = {name: value for name, value in detail.fields.items() if value != event.account_id}

@@ -207,7 +207,7 @@ def _standing(standing: Standing) -> list[Fact]:
     balance: Fact = ("balance", "not on record", Tone.DIM)
     if standing.balance_cents is not None:
         balance = _beside("balance", dollars(standing.balance_cents), standing.balance_cents - ledger)
-    escrow: Fact = ("escrow", "nothing mirrored, or in other coins than USDC", Tone.DIM)
+    escrow: Fact = ("escrow", "nothing mirrored, or in a coin without a rate in the ledger", Tone.DIM)
     if standing.escrow_usd is not None:
         cents = round(standing.escrow_usd * 100)
         escrow = _beside("escrow", dollars(cents), cents - ledger)

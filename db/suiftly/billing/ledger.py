@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from db.database import Database
 from db.page import Page, page_of
+from db.suiftly.escrow.books import MIRRORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class EscrowEntry:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The same money counted three times. `escrow_usd` is None when other coins than USDC are among it."""
+    """The same money counted three times. `escrow_usd` has other coins in it at the rate that the ledger recorded, and
+    is None when it recorded none for one of them, or when nothing is mirrored."""
 
     ledger_cents: int
     balance_cents: int | None  # the cached one
@@ -90,15 +92,18 @@ _ESCROW: LiteralString = """
       AND (%(at)s::timestamptz IS NULL OR (e.timestamp, e.tx_id) < (%(at)s::timestamptz, %(id)s::bigint))
     ORDER BY e.timestamp DESC, e.tx_id DESC LIMIT %(limit)s
 """
-_STANDING: LiteralString = """
+_STANDING: LiteralString = (
+    """
     SELECT coalesce((SELECT sum(amount_usd_cents) FROM ledger_entries WHERE customer_id = c.customer_id), 0)::bigint
                AS ledger_cents,
            c.current_balance_usd_cents AS balance_cents,
-           (SELECT CASE WHEN bool_and(asset_type IS NULL OR asset_type = 'USDC' OR asset_type LIKE '%%::usdc::USDC')
-                        THEN sum(CASE WHEN tx_type IN ('deposit', 'credit') THEN amount ELSE -amount END) END
-            FROM escrow_transactions WHERE customer_id = c.customer_id) AS escrow_usd
+           (SELECT CASE WHEN bool_and(usd IS NOT NULL) THEN sum(usd) END
+            FROM ("""
+    + MIRRORED
+    + """ WHERE x.customer_id = c.customer_id) m) AS escrow_usd
     FROM customers c WHERE c.customer_id = %(customer)s
 """
+)
 
 
 class Ledger:

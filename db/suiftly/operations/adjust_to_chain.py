@@ -85,7 +85,7 @@ class AdjustToChain(OfCustomer, AsksChain):
         books = found.books
         causes = tuple(f"The {drift.figure} is {drift.words}: {drift.cause}." for drift in found.drifts)
         return Preview(
-            title=f"Adjust the books of customer {self.customer_id} to the chain, which comes to {needed.target}",
+            title=f"Adjust customer {self.customer_id} to the chain: {needed.target}",
             verb="Adjust",
             changes=_changes(books, needed),
             consequences=(
@@ -93,7 +93,8 @@ class AdjustToChain(OfCustomer, AsksChain):
                 f"{_usd(found.expected_usd)} is expected. The mirror says {_usd(books.mirror_usd)} and stays.",
                 *causes,
                 *((f"{needed.below} are below a cent and stay out of the books.",) if needed.below else ()),
-                "The entry is never taken back; nothing moves on the chain by this.",
+                *(("The entry is never taken back.",) if needed.ledger else ()),
+                "Nothing moves on the chain by this.",
             ),
             version=_version(found),
         )

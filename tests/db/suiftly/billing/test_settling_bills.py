@@ -229,7 +229,8 @@ async def test_breaks_of_the_ledger_are_told(source: Source, dsn: str) -> None:
         )  # fmt: skip
     first = await source.ledger.page(7, limit=3)
     assert not first.complete
-    rest = await source.ledger.page(7, after=first.rows[-1])
+    last = first.rows[-1]
+    rest = await source.ledger.page(7, after=(last.created_at, last.id))
     assert rest.complete
     assert [(row.balance_cents, row.breaks) for row in (*first.rows, *rest.rows)] == [
         (-5335, ("the balance is below zero",)),
@@ -240,6 +241,25 @@ async def test_breaks_of_the_ledger_are_told(source: Source, dsn: str) -> None:
     ]
     escrow = await source.ledger.escrow(7)
     assert [(row.type, row.amount, row.ledger_cents) for row in escrow.rows] == [("deposit", Decimal(50), 5000)]
+    # Another coin counts at the rate that the ledger has for it, and not at all without one.
+    for digest, ledger, expected in ((OTHER, True, Decimal(54)), ("9" * 43, False, None)):
+        execute(
+            dsn,
+            """INSERT INTO escrow_transactions (customer_id, tx_digest, tx_type, amount, asset_type, timestamp)
+               VALUES (7, %s, 'deposit', 2.5, '0x2::sui::SUI', now())""",
+            digest,
+        )
+        if ledger:
+            execute(
+                dsn,
+                """INSERT INTO ledger_entries (customer_id, type, amount_usd_cents, amount_sui_mist, sui_usd_rate_cents,
+                                               tx_hash)
+                   VALUES (7, 'deposit', 400, 2500000000, 160, %s)""",
+                digest,
+            )
+        standing = await source.ledger.standing(7)
+        assert standing is not None
+        assert standing.escrow_usd == expected
 
 
 async def test_bills_are_listed_counted_and_held_against_their_records(source: Source, dsn: str) -> None:
