@@ -175,7 +175,7 @@ class OpsDeck(App[int]):
             control=vitals.control,
             rights=vitals.rights,
             others=vitals.others,
-            asked=vitals.asked,
+            waiting=vitals.waiting,
             still_served=vitals.still_served,
             replica=vitals.replica,
             chain=vitals.chain,

@@ -1,10 +1,10 @@
 """What every screen's header tells: one frozen value, held by the app."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from console.live import Link
 from console.places import Place
-from db.source import Operation, Rights, SystemControl, Visitor
+from db.source import Operation, Rights, SystemControl, Visitor, Waiting
 from widgets.status_line import Item
 from widgets.tone import Tone
 
@@ -22,7 +22,7 @@ class DeckState:
     control: SystemControl | None = None
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()  # who else has a console open
-    asked: int = 0  # requests of others that wait for a second person
+    waiting: Waiting = field(default_factory=Waiting)  # requests for a second person
     still_served: int | None = 0  # revoked keys that gateways still serve; None: not known
     replica: str = ""  # what is wrong with it
     chain: str = ""  # what is wrong with it
@@ -67,8 +67,10 @@ class DeckState:
             items.append(Item("▲ served keys: not known", Tone.WARN, 1))
         elif self.still_served:
             items.append(Item(f"▲ {self.still_served} revoked key(s) served", Tone.BAD))
-        if self.asked:
-            items.append(Item(f"{self.asked} to approve", Tone.NOTICE, 1))
+        if self.waiting.asked:
+            items.append(Item(f"{self.waiting.asked} to approve", Tone.NOTICE, 1))
+        if self.waiting.approved:
+            items.append(Item(f"{self.waiting.approved} approved for you", Tone.GOOD, 1))
         if self.replica:
             items.append(Item(f"▲ {self.replica}", Tone.BAD))
         if self.chain:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from console.failures import Failure
 from console.refresh import Refresh
 from db.errors import DatabaseError, ReplicaUnavailable
-from db.source import Replica, Rights, SetMaintenance, Source, SystemControl, Visitor
+from db.source import Replica, Rights, SetMaintenance, Source, SystemControl, Visitor, Waiting
 
 _PERIOD_S = 15.0
 _CHAIN_PERIOD_S = 60.0
 
-_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], int, int | None, str]
+_Read = tuple[SystemControl, Rights, tuple[Visitor, ...], Waiting, int | None, str]
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Vitals:
     control: SystemControl | None = None
     rights: Rights | None = None
     others: tuple[Visitor, ...] = ()
-    asked: int = 0  # requests of others that wait for a second person
+    waiting: Waiting = field(default_factory=Waiting)  # requests
     still_served: int | None = 0  # None: the log could not tell
     replica: str = ""  # what is wrong with it
     chain: str = ""  # what is wrong with it
@@ -54,8 +54,8 @@ class Vitals:
         rights = await self.source.rights()
         ends = not self.source.database.read_only and rights.may(SetMaintenance)
         control = await (self.source.end_what_is_over() if ends else self.source.control.read())
-        others, asked = await self.source.others(), await self.source.asked_of_me()
-        return control, rights, others, asked, await self._served(), await self._replica()
+        others, waiting = await self.source.others(), await self.source.waiting_for_me()
+        return control, rights, others, waiting, await self._served(), await self._replica()
 
     # These two may take long or find nobody: the other facts must not wait in vain for them.
 
@@ -75,7 +75,7 @@ class Vitals:
         return "" if replica is None else _warning(replica)
 
     def _show(self, read: _Read) -> None:
-        self.control, self.rights, self.others, self.asked, self.still_served, self.replica = read
+        self.control, self.rights, self.others, self.waiting, self.still_served, self.replica = read
         self.chain = self.source.chain_trouble
         self.tell(self)
 

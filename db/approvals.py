@@ -53,6 +53,14 @@ class Approval:
         return self.state if self.decided_by is None else f"{self.state}, {self.decided_by}"
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many requests of others wait for one's decision, and how many of one's own can be carried out now."""
+
+    asked: int = 0
+    approved: int = 0
+
+
 class Approvals:
     """Reads requests and rules."""
 
@@ -81,17 +89,20 @@ class Approvals:
         async with self._database.reading() as connection:
             return await _find(connection, approval_id)
 
-    async def asked_of(self, actor: Actor) -> int:
-        """How many requests, other than this person's own, wait for a decision."""
+    async def waiting(self, actor: Actor) -> Waiting:
+        """What waits for this person. Telling apart is as strict as at the deciding itself."""
         async with self._database.reading() as connection:
             cursor = await connection.execute(
-                """SELECT count(*) FROM console.approval
-                   WHERE verdict IS NULL AND expires_at > now() AND NOT CASE told_apart_by
-                         WHEN 'role' THEN asked_role = session_user ELSE asked_by = %s END""",
-                (actor.os_user,),
+                """SELECT count(*) FILTER (WHERE verdict IS NULL AND NOT mine),
+                          count(*) FILTER (WHERE verdict = 'approved' AND mine AND asked_by = %(who)s
+                                             AND asked_role = session_user)
+                   FROM (SELECT verdict, asked_by, asked_role, CASE told_apart_by WHEN 'role'
+                                THEN asked_role = session_user ELSE asked_by = %(who)s END AS mine
+                         FROM console.approval WHERE operation_id IS NULL AND expires_at > now()) a""",
+                {"who": actor.os_user},
             )
             row = await cursor.fetchone()
-        return int(row[0]) if row else 0
+        return Waiting(*row) if row else Waiting()
 
     async def rules(self) -> tuple[Rule, ...]:
         """What takes a second person here."""

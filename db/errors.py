@@ -89,6 +89,13 @@ def _unreached(error: psycopg.OperationalError) -> Unavailable:
     return Unavailable(_first_line(error))
 
 
+def _denied(sentence: str) -> str:
+    """A login that is none of ours sees nothing at all: then it is not this one table that it lacks."""
+    if sentence == "permission denied for schema console":
+        return f"{sentence}: have opsdeck_reader, opsdeck_operator or opsdeck_admin granted to your login"
+    return sentence
+
+
 @contextmanager
 def translated() -> Generator[None]:
     """Turns the driver's exceptions into ours, with the first line of its message: DETAIL has the data of rows."""
@@ -99,7 +106,7 @@ def translated() -> Generator[None]:
     except (pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure) as error:
         raise TimedOut(_first_line(error)) from error
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
-        raise Denied(_first_line(error)) from error
+        raise Denied(_denied(_first_line(error))) from error
     except (pg.UndefinedTable, pg.UndefinedColumn, pg.UndefinedFunction, pg.InvalidSchemaName) as error:
         raise SchemaMismatch(f"{_first_line(error)}; run `opsdeck migrate --check`") from error
     except psycopg.OperationalError as error:

@@ -1,6 +1,6 @@
 """The seam: the names by which the console knows its database. Suiftly today."""
 
-from db.approvals import Approval, Approve, Reject, RequireSecondPerson
+from db.approvals import Approval, Approve, Reject, RequireSecondPerson, Waiting
 from db.audit import Actor, AuditRow, AuditSearch
 from db.audit_chain import Checkpoint
 from db.chain.models import ServiceInfo as NodeInfo
@@ -291,6 +291,7 @@ __all__ = [
     "VaultVersion",
     "Verdict",
     "Visitor",
+    "Waiting",
     "Watched",
     "Watermark",
     "actions",

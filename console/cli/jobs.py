@@ -112,7 +112,11 @@ async def _until_stopped(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Awaits it; SIGTERM ends the step under way as the first interrupt does, and the record says so."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        narrate("stopped; what was committed stays, see `opsdeck jobs history`")
+        raise
 
 
 def _tell(progress: str, pace: Pace | None) -> None:

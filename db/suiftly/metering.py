@@ -56,7 +56,8 @@ class CursorState:
         if self.recounting:
             return f"a re-baseline is half done; run `opsdeck jobs run {job} --rebaseline` to finish it"
         share = self.age_s / self.retention_s
-        text = f"caught up {self.age_s / 60:,.0f} min ago, {100 * share:.0f} % of the log's retention"
+        ago = f"{self.age_s / 60:,.0f} min ago" if self.age_s >= 60 else "just now"
+        text = f"caught up {ago}, {100 * share:.0f} % of the log's retention"
         if self._gaps:
             return f"{text}; charts have gaps; run `opsdeck jobs run {job}`"
         if share < 0.25:

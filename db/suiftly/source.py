@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Container
 from time import monotonic
 
-from db.approvals import Approvals, announced
+from db.approvals import Approvals, Waiting, announced
 from db.audit import Actor, Audit
 from db.chain.errors import NOT_CONFIGURED, ErrorKind, not_configured
 from db.chain.units import Cents
@@ -176,9 +176,9 @@ class Source:
         async with self.database.reading() as connection:
             return await rights(connection)
 
-    async def asked_of_me(self) -> int:
-        """How many requests of other people wait for a second person."""
-        return await self.approvals.asked_of(self.actor)
+    async def waiting_for_me(self) -> Waiting:
+        """How many requests wait for this person: to decide, or to carry out."""
+        return await self.approvals.waiting(self.actor)
 
     async def others(self) -> tuple[Visitor, ...]:
         """Who else has a console open on this database."""

@@ -1,11 +1,12 @@
 """opsdeck jobs: run, due, re-baseline, and what is refused."""
 
+import signal
 from uuid import UUID
 
 import psycopg
 
 from db.source import JOBS
-from tests.console.command import opsdeck
+from tests.console.command import opsdeck, running, until
 from tests.db.seed import CUSTOMER, add_customer, add_request
 
 
@@ -64,6 +65,16 @@ def test_the_history_says_when_it_was_cut_and_a_run_is_asked_to_stop(dsn: str) -
         actions = connection.execute("SELECT action, outcome FROM console.audit ORDER BY seq").fetchall()
     assert stopped == [(None,)]
     assert actions == [("stop-job", "refused"), ("stop-job", "done")]
+
+
+def test_a_job_that_is_stopped_from_outside_says_so_and_it_is_on_record(dsn: str) -> None:
+    with psycopg.connect(dsn) as other, psycopg.connect(dsn, autocommit=True) as record:
+        other.execute("LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE")
+        with running(dsn, "jobs", "run", "clean-up") as job:
+            until(lambda: record.execute("SELECT FROM console.job_run").fetchall())
+            assert job.end(signal.SIGTERM) == 130
+            assert job.err == ["stopped; what was committed stays, see `opsdeck jobs history`\n"]
+        assert record.execute("SELECT outcome FROM console.job_run").fetchall() == [("cancelled",)]
 
 
 def test_a_restored_database_is_re_baselined_on_request_only(dsn: str) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from db.database import Database
-from db.errors import NotLetIn, Unavailable, translated
+from db.errors import Denied, NotLetIn, Unavailable, translated
 from db.suiftly.customers import Customers
 
 _TCP = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
@@ -97,3 +97,8 @@ async def _end_own_backend(database: Database, dsn: str) -> None:
 async def test_a_backend_that_was_ended(database: Database, dsn: str) -> None:
     with pytest.raises(Unavailable, match=r"^the connection was lost$"):
         await _end_own_backend(database, dsn)
+
+
+def test_a_login_without_any_of_our_roles_is_told_which_to_ask_for() -> None:
+    with pytest.raises(Denied, match="have opsdeck_reader, opsdeck_operator or opsdeck_admin granted"), translated():
+        raise psycopg.errors.InsufficientPrivilege("permission denied for schema console")

@@ -25,6 +25,7 @@ from db.source import (
     RevokeKeys,
     Rule,
     Source,
+    Waiting,
     parse_request_filter,
 )
 from tests.console.command import opsdeck
@@ -91,10 +92,11 @@ async def test_one_asks_another_approves_the_first_carries_it_out_once(team: Tea
     for name in ("ann", "bob"):
         own = await Source(team.ann.database, Actor(name, None)).perform(Approve(request.approval_id), "I say so")
         assert "another database login" in own.message
-    assert (await team.ann.asked_of_me(), await team.bob.asked_of_me()) == (0, 1)
+    assert (await team.ann.waiting_for_me(), await team.bob.waiting_for_me()) == (Waiting(), Waiting(asked=1))
     # A database login of one's own is enough: on a jump host the operating system user may be the same.
     bob = Source(team.bob.database, Actor("ann", None))
     assert (await bob.perform(Approve(request.approval_id), "seen the leak")).done
+    assert (await team.ann.waiting_for_me(), await team.bob.waiting_for_me()) == (Waiting(approved=1), Waiting())
     await asked(team.bob)  # what was approved is ann's to do
 
     done = await team.ann.perform(RevokeKeys((43, 42)), "leaked")  # the same keys, in another order
@@ -102,6 +104,7 @@ async def test_one_asks_another_approves_the_first_carries_it_out_once(team: Tea
     by = f"ann as {conninfo_to_dict(team.dsns['bob'])['user']}"
     assert done.message.endswith(f"; approved by {by}")
     assert (done.after or {})["approval"] == {"by": by}
+    assert (await team.ann.waiting_for_me()).approved == 0
     assert [one.state for one in await team.ann.approvals.page()] == ["asked", "used"]
     with psycopg.connect(team.dsn) as owner:
         owner.execute("UPDATE api_keys SET is_active = true, revoked_at = NULL, revoked_by = NULL")

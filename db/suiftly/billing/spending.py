@@ -74,9 +74,9 @@ _SELECT: LiteralString = (
                                    %(period_days)s, current_date) AS begin
               FROM customers c WHERE """
 )  # fmt: skip
-# Whoever has spent that much has been charged it, which the index knows, or has bills to pay.
+# Whoever has spent that much has been charged it, which the index knows, or has bills to pay; the closed spend no more.
 _NEAR: LiteralString = """
-    c.max_monthly_usd_cents IS NOT NULL AND c.customer_id IN (
+    c.max_monthly_usd_cents IS NOT NULL AND c.status <> 'closed' AND c.customer_id IN (
         SELECT customer_id FROM customers
         WHERE current_month_charged_usd_cents * 100 / max_monthly_usd_cents >= %(percent)s
           AND max_monthly_usd_cents IS NOT NULL

@@ -319,6 +319,8 @@ async def test_spending_against_the_limit(dsn: str, database: Database, prices: 
     add_usage(dsn, 2, "seal", datetime(begin.year, begin.month, begin.day, tzinfo=UTC), 12_345)
     near = await source.spending.near()
     assert [(one.customer_id, one.percent) for one in near] == [(5, 200), (4, 90), (2, 80)]
+    execute(dsn, "UPDATE customers SET status = 'closed' WHERE customer_id = 5")
+    assert [one.customer_id for one in await source.spending.near()] == [4, 2]
     two = near[2]
     assert (two.charged_cents, two.unpaid_cents, two.open_cents, two.begin) == (800, 0, 123, begin)
     length = (two.end - two.begin).days
