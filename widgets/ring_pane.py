@@ -70,6 +70,45 @@ class RingPane(LineView, Generic[Row]):
             self._due = None
             self._wake()
 
+    # What the owner may ask
+
+    @property
+    def marked_rows(self) -> tuple[Row, ...]:
+        """The marked rows that are still held, oldest first."""
+        return self._marks.rows
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """A copy of all rows held, oldest first, without the notes."""
+        return self._ring.rows(self._ring.first, self._ring.end)
+
+    @property
+    def visible_rows(self) -> tuple[Row, ...]:
+        return self._ring.rows(self._top, self._top + self.view.height)
+
+    @property
+    def cursor_row(self) -> Row | None:
+        """None on a note and in an empty log."""
+        line = self._ring.line(self._cursor_number)
+        return None if isinstance(line, Note) else line
+
+    @property
+    def behind(self) -> int:
+        """Rows that arrived since the log was paused."""
+        return self._behind
+
+    @property
+    def forgotten(self) -> int:
+        """Rows dropped at the old end since the start or `clear()`; paging them in again does not lower it."""
+        return self._ring.forgotten
+
+    @property
+    def forgotten_newest(self) -> int:
+        """Rows missing at the new end: dropped for older ones, or arrived after that."""
+        return self._ring.forgotten_newest
+
+    # How it is painted
+
     def on_mount(self) -> None:
         self._wake()
 
