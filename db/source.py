@@ -40,8 +40,10 @@ from db.suiftly.billing.spending import Spending
 from db.suiftly.billing.spending_watch import Watched
 from db.suiftly.control import SET_BY as CONTROL_SET_BY
 from db.suiftly.control import ControlField, LogKeeping, SystemControl
-from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord, CustomerSearch
-from db.suiftly.customers import parse_search as parse_customer_search
+from db.suiftly.customer_id import MAX_CUSTOMER_ID, read_customer_id
+from db.suiftly.customer_search import CustomerSearch
+from db.suiftly.customer_search import parse_search as parse_customer_search
+from db.suiftly.customers import Customer, CustomerDetail, CustomerRecord
 from db.suiftly.escrow.books import CheckedAccount, Inbox
 from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.escrow.events import HINT as EVENT_SEARCH_HINT
@@ -143,6 +145,7 @@ __all__ = [
     "EVENT_SEARCH_HINT",
     "EVM_ADDRESS",
     "JOBS",
+    "MAX_CUSTOMER_ID",
     "RECENT_MINUTES",
     "RECORD_COLUMNS",
     "SIGNS",
@@ -324,6 +327,7 @@ __all__ = [
     "parse_request_filter",
     "parse_secret",
     "parse_usage_question",
+    "read_customer_id",
     "rebaselined",
     "server_label",
     "service_word",

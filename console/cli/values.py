@@ -5,12 +5,11 @@ from argparse import ArgumentTypeError
 from datetime import date
 
 from console.settings import UsageError
-from db.source import parse_fingerprint
+from db.source import MAX_CUSTOMER_ID, parse_fingerprint, read_customer_id
 
 KEY = "fingerprint in decimal or hex, or the full key"
 
 _MOST_ROWS = 2**31 - 1
-_MAX_ID = 2**32 - 1
 
 
 def rows_at_most(text: str) -> int:
@@ -22,11 +21,12 @@ def rows_at_most(text: str) -> int:
 
 def customer_id(text: str) -> int:
     """A customer id as typed. Raises UsageError."""
-    if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MAX_ID:
+    known = read_customer_id(text)
+    if known is None:
         # A long word may be a key pasted into the wrong command: it is not repeated.
         what = repr(text) if len(text) <= 16 else "given"
-        raise UsageError(f"the customer id {what} is not a number from 1 to {_MAX_ID}")
-    return int(text)
+        raise UsageError(f"the customer id {what} is not a number from 1 to {MAX_CUSTOMER_ID}")
+    return known
 
 
 def fingerprint(text: str) -> int:

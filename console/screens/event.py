@@ -16,6 +16,7 @@ from console.screens.base import DeckScreen
 from console.words import exact_dollars, moment
 from db.errors import Refused
 from db.source import (
+    MAX_CUSTOMER_ID,
     AcceptChain,
     AssignEvent,
     AuditRow,
@@ -28,6 +29,7 @@ from db.source import (
     Operation,
     ReopenEvent,
     Source,
+    read_customer_id,
 )
 from widgets.facts import Fact, Facts
 from widgets.keyset_table import Column, KeysetTable
@@ -41,7 +43,6 @@ _ACTIONS: Final[dict[str, type[Operation]]] = {
     "keep": KeepBooks,
     "reopen": ReopenEvent,
 }
-_MAX_ID: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +160,10 @@ class EventScreen(DeckScreen[EventSnapshot]):
             self.enter(self._assign, event.text)
 
     def _assign(self, text: str) -> None:
-        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _MAX_ID):
-            raise ValueError(f"give a customer's id, a number from 1 to {_MAX_ID}")
-        self.deck.performer.start(AssignEvent(self._event, customer_id=int(text)))
+        customer = read_customer_id(text)
+        if customer is None:
+            raise ValueError(f"give a customer's id, a number from 1 to {MAX_CUSTOMER_ID}")
+        self.deck.performer.start(AssignEvent(self._event, customer_id=customer))
 
     def action_drop(self) -> None:
         self.deck.performer.start(DismissEvent(self._event))

@@ -1,9 +1,8 @@
 """What an operator types to find something on record."""
 
-import re
-
 from db.audit import AuditSearch
-from db.suiftly.keys.format import MAX_CUSTOMER_ID, parse_fingerprint
+from db.suiftly.customer_id import MAX_CUSTOMER_ID, read_customer_id
+from db.suiftly.keys.format import parse_fingerprint
 from db.suiftly.keys.metadata import KeyFormatError
 
 _OUTCOMES = ("done", "partial", "refused", "stale", "failed", "cancelled", "abandoned")
@@ -44,7 +43,7 @@ def _subject(kind: str, value: str) -> str:
             return str(parse_fingerprint(value))
         except KeyFormatError as error:
             raise ValueError(str(error)) from error
-    if kind == "customer" and not (re.fullmatch(r"[0-9]{1,10}", value) and 1 <= int(value) <= MAX_CUSTOMER_ID):
+    if kind == "customer" and read_customer_id(value) is None:
         # The word is not repeated: it may be a key pasted into the wrong place.
         raise ValueError(f"customer: wants an id from 1 to {MAX_CUSTOMER_ID}")
     return value

@@ -27,8 +27,8 @@ from db.suiftly.billing.ledger import Ledger
 from db.suiftly.billing.spending import SpendingLimits
 from db.suiftly.billing.spending_watch import SpendingWatch
 from db.suiftly.control import Control, SystemControl
+from db.suiftly.customer_search import parse_search as parse_customer_search
 from db.suiftly.customers import Customers
-from db.suiftly.customers import parse_search as parse_customer_search
 from db.suiftly.escrow.books import EscrowBooks
 from db.suiftly.escrow.contract import EscrowChain
 from db.suiftly.escrow.events import EscrowEvents, EventId, parse_event_search

@@ -15,7 +15,8 @@ import psycopg
 from db.database import Database
 from db.page import Page
 from db.suiftly import customers as customers_module
-from db.suiftly.customers import Customer, Customers, CustomerSearch
+from db.suiftly.customer_search import CustomerSearch
+from db.suiftly.customers import Customer, Customers
 from db.suiftly.keys import keys as keys_module
 from db.suiftly.keys.keys import ApiKey, Keys, KeySearch
 from tests.bench.measure import Call, Report, execute, explain, fresh_server, migrated, place, query, run, timed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from db.suiftly.billing.bills import BILL_STATUSES, BillSearch, this_month
-from db.suiftly.keys.format import MAX_CUSTOMER_ID
+from db.suiftly.customer_id import read_customer_id
 
 HINT = "2026-11 | all, pending | failed | paid | voided, customer:42"
 
@@ -50,8 +50,8 @@ def parse_bill_question(text: str) -> BillQuestion:
             status = word
         elif re.fullmatch(r"2[0-9]{3}-(0[1-9]|1[0-2])", word):
             month = date.fromisoformat(f"{word}-01")
-        elif re.fullmatch(r"[0-9]{1,10}", number) and 1 <= int(number) <= MAX_CUSTOMER_ID:
-            customer = int(number)
+        elif (known := read_customer_id(number)) is not None:
+            customer = known
         else:
             raise ValueError("search bills by " + HINT)
     if month is not None and every_month:

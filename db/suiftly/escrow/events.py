@@ -13,8 +13,8 @@ from db.chain.units import Cents, Usdc
 from db.chain.values import ChainValueError, Digest, parse_object_id
 from db.database import Database
 from db.page import Page, page_of
+from db.suiftly.customer_id import read_customer_id
 from db.suiftly.escrow.contract import Kind, amount_of
-from db.suiftly.keys.format import MAX_CUSTOMER_ID
 
 OPEN: Final = ("unmatched", "conflict")
 OUTCOMES: Final = (*OPEN, "dismissed", "mirrored", "already_recorded", "noted")
@@ -136,8 +136,8 @@ def parse_event_search(text: str) -> EventSearch:
         if word in ("open", "all", *OUTCOMES):
             known = {"open": OPEN, "all": OUTCOMES}
             outcomes = (outcomes or ()) + known.get(word, (word,))
-        elif re.fullmatch(r"[0-9]{1,10}", number, re.ASCII) and 1 <= int(number) <= MAX_CUSTOMER_ID:
-            customer = int(number)
+        elif (typed := read_customer_id(number)) is not None:
+            customer = typed
         elif word.lower().startswith("0x"):
             named = parse_object_id(word, "account").removeprefix("0x")
         else:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from db.suiftly.customer_id import MAX_CUSTOMER_ID
 from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
-
-MAX_CUSTOMER_ID: Final = 0xFFFF_FFFF
 
 # Tag digit n of the 36-character body changes places with this Base32 character; the swaps undo themselves.
 _SWAPS: Final = ((2, 32), (8, 35), (15, 34), (23, 33))

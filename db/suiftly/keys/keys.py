@@ -1,6 +1,5 @@
 """API keys, known by their fingerprint. The key itself is never read from the database."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
@@ -10,8 +9,9 @@ from psycopg.rows import class_row
 from db.chain.values import EVM_ADDRESS, Digest, is_evm_address, looks_like_digest
 from db.database import Connection, Database
 from db.page import Page, page_of
+from db.suiftly.customer_id import MAX_CUSTOMER_ID, read_customer_id
 from db.suiftly.digest_search import TOUCHED_BY
-from db.suiftly.keys.format import MAX_CUSTOMER_ID, format_fingerprint, looks_like_key, parse_fingerprint, sha256_hex
+from db.suiftly.keys.format import format_fingerprint, looks_like_key, parse_fingerprint, sha256_hex
 from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
 
 RECENT_MINUTES = 15
@@ -108,10 +108,11 @@ def parse_search(text: str) -> KeySearch:
 
 
 def _customer(text: str) -> int:
-    # The word is not repeated: it may be a key pasted into the wrong place.
-    if not re.fullmatch(r"[0-9]{1,10}", text) or not 1 <= int(text) <= MAX_CUSTOMER_ID:
+    known = read_customer_id(text)
+    if known is None:
+        # The word is not repeated: it may be a key pasted into the wrong place.
         raise ValueError(f"customer: wants an id from 1 to {MAX_CUSTOMER_ID}")
-    return int(text)
+    return known
 
 
 def key_metadata_words(metadata: dict[str, Any]) -> str:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from db.suiftly.customer_id import MAX_CUSTOMER_ID
 from db.suiftly.keys import format as key_format
 from db.suiftly.keys.format import Service
 from db.suiftly.keys.metadata import KeyMetadata
 from db.suiftly.simulation.cast import busy_order
 
-_MAX_ID: Final = key_format.MAX_CUSTOMER_ID
 _REASONS: Final = (
     ("customer", "leaked in a public repository"),
     ("customer", "replaced by a new key"),
@@ -39,7 +39,7 @@ def invent_customers(random: Random, count: int, seed: int, now: datetime) -> li
     """`count` customers, the busiest first. The first 20 are funded and active, so that a demo has something to see."""
     ids: set[int] = set()
     while len(ids) < count:
-        ids.add(random.randint(1, _MAX_ID))
+        ids.add(random.randint(1, MAX_CUSTOMER_ID))
     ranked = sorted(ids, key=lambda customer_id: busy_order(customer_id, seed))
     return [_invent(random, customer_id, rank, count, now) for rank, customer_id in enumerate(ranked)]
 

@@ -13,7 +13,9 @@ import pytest
 
 from db.chain.values import Digest
 from db.database import Database
-from db.suiftly.customers import MAX_ID, STATUSES, Customers, CustomerSearch, parse_search
+from db.suiftly.customer_id import MAX_CUSTOMER_ID as MAX_ID
+from db.suiftly.customer_search import STATUSES, CustomerSearch, parse_search
+from db.suiftly.customers import Customers
 from db.suiftly.keys.format import fingerprint
 from db.suiftly.keys.keys import Keys
 from db.suiftly.keys.keys import parse_search as parse_key_search

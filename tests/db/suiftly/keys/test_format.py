@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.suiftly import customers
+from db.suiftly import customer_search
 from db.suiftly.keys import format as key_format
 from db.suiftly.keys.format import Service
 from db.suiftly.keys.metadata import KeyFormatError, KeyMetadata
@@ -108,7 +108,7 @@ def test_ten_characters_tell_a_key_whatever_follows() -> None:
 
 
 def test_nothing_else_that_is_typed_begins_like_a_key() -> None:
-    words = {*filter_words.NAMES, *filter_words.EXAMPLES.values(), *TrafficClass, *customers.STATUSES, *Service}
+    words = {*filter_words.NAMES, *filter_words.EXAMPLES.values(), *TrafficClass, *customer_search.STATUSES, *Service}
     words |= {event.word for event in codes.EVENTS.values()} | {"requests", "overview", "revoked"}
     words |= {word.upper() for word in words} | {f"0x{'0' * 64}", "4294967295"}
     assert not [word for word in words if key_format.begins_like_key(word)]
