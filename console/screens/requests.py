@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from console.moments import parse_past
-from console.parts.account import AccountLine
+from console.parts.log_account import AccountLine
 from console.parts.log_feed import WINDOWS, LogFeed, LogWindow, split_window
 from console.parts.log_view import LogView
 from console.places import Place

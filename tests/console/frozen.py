@@ -156,7 +156,7 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops the clocks that screens read."""
     for module in ("console.screens.base", "console.screens.key", "console.parts.revoking"):
         monkeypatch.setattr(f"{module}.datetime", FrozenDatetime)
-    for module in ("console.screens.base", "console.screens.requests", "console.parts.account"):
+    for module in ("console.screens.base", "console.screens.requests", "console.parts.log_account"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: 1000.0)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.parts.account import Account
+from console.parts.log_account import Account
 from db.capture import Mark
 from db.source import Batch, Cursor, RequestFilter
 from tests.console.frozen import requests
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 def account(monkeypatch: pytest.MonkeyPatch, *polls: tuple[float, int, bool]) -> tuple[Account, list[float]]:
     """With polls at these seconds that found so many rows, and maybe more; half of each was filtered. And the clock."""
     clock = [0.0]
-    monkeypatch.setattr("console.parts.account.monotonic", lambda: clock[0])
+    monkeypatch.setattr("console.parts.log_account.monotonic", lambda: clock[0])
     (row,) = requests()[:1]
     told = Account()
     for clock[0], rows, more in polls:
