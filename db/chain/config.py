@@ -1,8 +1,11 @@
 """How a node is reached. Without a target chain access is off."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
+_HEADER: Final = re.compile(r"[a-z0-9_.-]+")
+_TOKEN: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -55,3 +58,8 @@ class ChainConfig:
     def __post_init__(self) -> None:
         if not self.tls and not all(target.loopback for target in (self.target, self.archive) if target):
             raise ValueError("tls = false is for a node on this machine; over a network tokens would be readable")
+        for name, value in self.headers:
+            if not _HEADER.fullmatch(name) or name.startswith("grpc-") or name.endswith("-bin"):
+                raise ValueError(f"headers: {name!r} is no name of a header; give one such as x-api-key")
+            if not _TOKEN.fullmatch(value):  # which gRPC would refuse with the whole of it in its words
+                raise ValueError(f"headers.{name}: give printable ASCII, without spaces or line ends around it")

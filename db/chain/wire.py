@@ -181,7 +181,14 @@ class Wire:
             return EventPage(tuple(events), cursor, covered, PageEnd.INTERRUPTED)
 
     def _worded(self, error: Exception) -> ChainError:
-        """Every failure as ours, in a sentence of one line."""
+        """Every failure as ours, in a sentence of one line; a token that the other side repeats is not in it."""
+        worded = self._as_ours(error)
+        text = str(worded)
+        for token in self._headers.values():
+            text = text.replace(token, "…")
+        return ChainError(worded.kind, text)
+
+    def _as_ours(self, error: Exception) -> ChainError:
         if isinstance(error, ChainError):
             return error
         if isinstance(error, ChainValueError):

@@ -50,6 +50,7 @@ def test_a_chain_is_read_from_its_table_and_is_off_without_one(configured: Path)
         ("target = 'node'", "chain.target: give host:port, such as"),
         ("target = 'n:1'\ntimeout_s = 0", "chain.timeout_s: Input should be greater than 0"),
         ("target = 'n:1'\nretries = 3", "chain.retries: there is no such setting; there are target, archive, chain_id"),
+        ('target = "n:1"\nheaders = { x-api-key = "t0ken\\n" }', "chain: headers.x-api-key: give printable ASCII"),
         ("target = 'n:1'\ntls = false", "profiles.default.chain: tls = false is for a node on this machine"),
     ],
 )

@@ -304,7 +304,7 @@ async def test_tokens_go_into_headers_and_nowhere_else(ledger: Ledger) -> None:
         assert node.headers["x-api-key"] == "t0ken"
         await reader.events(ALL)
         assert node.headers["x-api-key"] == "t0ken"
-        node.faults.answers = [(Status.PERMISSION_DENIED, "bad key")]
+        node.faults.answers = [(Status.PERMISSION_DENIED, "bad key t0ken")]
         assert "t0ken" not in await fails(ErrorKind.NOT_LET_IN, reader.service_info()) + repr(reader.config)
 
 
@@ -358,6 +358,15 @@ def test_tokens_never_travel_in_the_clear() -> None:
         ChainConfig(Target.parse("fullnode.testnet.sui.io:443"), tls=False)
     with pytest.raises(ValueError, match="tls = false is for a node on this machine"):
         ChainConfig(Target.parse("[::1]:9000"), archive=Target("archive.testnet.sui.io", 443), tls=False)
+
+
+@pytest.mark.parametrize("token", ["t0ken\n", " t0ken", "t0k\u00e9n", "t0\x00ken", ""])
+def test_a_token_that_grpc_would_refuse_and_repeat_is_refused_without_it(token: str) -> None:
+    with pytest.raises(ValueError, match=r"^headers.x-api-key: give printable ASCII, without spaces or line ends a"):
+        ChainConfig(Target("node", 443), headers=(("x-api-key", token),))
+    for name in ("x api key", "grpc-timeout", "x-bin", ":path", ""):
+        with pytest.raises(ValueError, match=r"^headers: .* is no name of a header; give one such as x-api-key"):
+            ChainConfig(Target("node", 443), headers=((name, "t0ken"),))
 
 
 @pytest.mark.parametrize(
