@@ -97,12 +97,12 @@ class Wire:
             raise self._worded(error) from error
         with _Reading("service info"):
             return ServiceInfo(
-                chain_id=_known(answer.chain_id, "chain_id"),
-                chain=answer.chain or "unnamed",
+                chain_id=_printable(_known(answer.chain_id, "chain_id")),
+                chain=_printable(answer.chain or "unnamed"),
                 tip=_known(answer.checkpoint_height, "checkpoint_height"),
                 tip_at=answer.timestamp,
                 lowest=answer.lowest_available_checkpoint or 0,
-                server=answer.server or "",
+                server=_printable(answer.server or ""),
             )
 
     async def objects(self, wanted: Sequence[ObjectAt]) -> list[ChainObject | ChainError]:
@@ -186,7 +186,7 @@ class Wire:
         text = str(worded)
         for token in self._headers.values():
             text = text.replace(token, "…")
-        return ChainError(worded.kind, text)
+        return ChainError(worded.kind, _printable(text))
 
     def _as_ours(self, error: Exception) -> ChainError:
         if isinstance(error, ChainError):
@@ -205,6 +205,11 @@ class Wire:
             return ChainError(ErrorKind.TIMEOUT, f"{self._target}: no answer within {self._timeout_s:g} s")
         # What is left comes from sockets, HTTP/2 frames and messages cut short: another connection may do better.
         return ChainError(ErrorKind.UNAVAILABLE, f"{self._target}: {_words(error)}")
+
+
+def _printable(text: str) -> str:
+    """What a node says must not steer a terminal."""
+    return "".join(character if character.isprintable() else "·" for character in text)
 
 
 def _words(error: Exception) -> str:
@@ -279,7 +284,7 @@ def _transaction(message: proto.ExecutedTransaction) -> Transaction:
         return Transaction(
             digest=Digest.parse(_known(message.digest, "digest")),
             success=_known(status.success, "effects.status.success"),
-            error=status.error.description if status.error else None,
+            error=_printable(status.error.description or "") if status.error else None,
             checkpoint=message.checkpoint,
             at=message.timestamp,
             events=tuple(

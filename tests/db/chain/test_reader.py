@@ -49,7 +49,7 @@ def ledger() -> Ledger:
             event("ChargeEvent", account_id=OTHER_ACCOUNT, amount=1),
         ],
     )
-    ledger.commit(SERVICE, [event("ChargeEvent", account_id=ACCOUNT, amount=7)], error="MoveAbort 3")
+    ledger.commit(SERVICE, [event("ChargeEvent", account_id=ACCOUNT, amount=7)], error="MoveAbort\n3")
     ledger.objects[ACCOUNT] = SimulatedObject(
         ACCOUNT, MoveType.parse(f"{ESCROW}::Account"), {"balance_usdc": "100000000", "limits": ["1", None]}, 7
     )
@@ -87,7 +87,7 @@ async def test_a_node_tells_its_chain_an_object_and_a_transaction(ledger: Ledger
         ]
         failed = await reader.transaction(bad)
         assert failed is not None
-        assert (failed.success, failed.error, failed.events) == (False, "MoveAbort 3", ())
+        assert (failed.success, failed.error, failed.events) == (False, "MoveAbort·3", ())
         assert await reader.transaction(Digest(bytes(32))) is None
         several = await reader.transactions([*ledger.transactions, Digest(bytes(32))] * 15)
         assert set(several) == set(ledger.transactions)
@@ -304,8 +304,10 @@ async def test_tokens_go_into_headers_and_nowhere_else(ledger: Ledger) -> None:
         assert node.headers["x-api-key"] == "t0ken"
         await reader.events(ALL)
         assert node.headers["x-api-key"] == "t0ken"
-        node.faults.answers = [(Status.PERMISSION_DENIED, "bad key t0ken")]
-        assert "t0ken" not in await fails(ErrorKind.NOT_LET_IN, reader.service_info()) + repr(reader.config)
+        node.faults.answers = [(Status.PERMISSION_DENIED, "bad key t0ken\x1b[2J")]
+        text = await fails(ErrorKind.NOT_LET_IN, reader.service_info())
+        assert text.endswith("bad key …·[2J"), "nor does it steer a terminal"
+        assert "t0ken" not in text + repr(reader.config)
 
 
 def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
