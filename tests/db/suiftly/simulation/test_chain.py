@@ -76,7 +76,7 @@ async def test_books_and_chain_agree_but_for_what_differs_on_purpose(dsn: str, d
             unknown = "perhaps the initial deposit"
             on_purpose = {
                 1: [("ledger", "25.00", unknown), ("mirror", "25.00", unknown), ("cached balance", "25.00", unknown)],
-                2: [("cached balance", "-5.00", "the cached balance is not the sum of the ledger")],
+                2: [("cached balance", "-5.00", "it is not the sum of the ledger")],
                 3: [],
                 4: [],
             }
