@@ -2,18 +2,19 @@
 
 Nothing of it is on any network. The node says "simulated" wherever a real one names its chain. Its accounts hold what
 the mirror says, and a billing backend of one statement brings what was mirrored into the cached balances. What differs,
-differs on purpose, at the first three accounts by customer:
+differs on purpose, at the first accounts by customer:
 
 1. made with $25 before the node's history: no books know of that deposit, and it is said to be unknown;
 2. the cached balance was set $5 too high, once;
-3. no difference: made with $40, which sync-chain takes from the account as it was made.
+3. no difference: made with $40, which sync-chain takes from the account as it was made;
+4. upgraded: it goes on as another account, which is on no record yet.
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
@@ -37,6 +38,7 @@ _CREATED: Final = "AccountCreated"
 _MADE_WITH: Final = {0: 25_000_000, 2: 40_000_000}  # by the customers' order
 _BEFORE_HISTORY: Final = (0,)
 _TOO_HIGH_AT: Final = 1
+_UPGRADED_AT: Final = 3
 _BACKEND_EVERY_S: Final = 2.0
 _DEPOSIT_EVERY_S: Final = 30.0  # in the mean
 
@@ -175,7 +177,18 @@ async def ledger_of(connection: AsyncConnection[TupleRow]) -> Ledger:
         ledger.objects[id_] = SimulatedObject(id_, _type("Account"), _fields(account, account.balance + extra), 2)
         if at in _BEFORE_HISTORY:
             ledger.versions.pop((id_, 1), None)
+        if at == _UPGRADED_AT:
+            _upgrade(ledger, account)
     return ledger
+
+
+def _upgrade(ledger: Ledger, account: _Account) -> None:
+    """The account goes on as another one, unless it is that one already: whoever followed it has it on record."""
+    new = ObjectId(f"0x{hashlib.sha256(f'upgraded {account.wallet}'.encode()).hexdigest()}")
+    if account.account != new:
+        old = ledger.objects[ObjectId(account.account)]
+        ledger.objects[new] = replace(old, object_id=new, fields=dict(old.fields))
+        old.fields |= {"balance_usdc": "0", "upgraded_to": new}
 
 
 def _creation(account: _Account) -> _Event:
@@ -211,7 +224,7 @@ async def _keep_balances(dsn: str) -> None:
 
 async def _go_on(ledger: Ledger, random: Random) -> None:
     """A checkpoint a second; in some of them somebody deposits, rarely somebody whom no customer is."""
-    known = list(ledger.objects.values())[3:]  # the first three are as the top of this module says
+    known = list(ledger.objects.values())[_UPGRADED_AT + 2 :]  # those before are as the top of this module says
     while True:
         now = datetime.now(UTC)
         if known and random.random() < 1 / _DEPOSIT_EVERY_S:
