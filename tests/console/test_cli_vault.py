@@ -120,7 +120,7 @@ def test_a_revocation_is_published_at_once_on_demand(vault: Press) -> None:
     assert text.code == 0
     assert text.out.startswith("Revoked 0x0000000d\n")
     assert "Version 3 of the ma vault, published 2" in text.out
-    assert text.out.endswith("Z, no longer holds 0x0000000d\n")
+    assert text.out.endswith(" UTC, no longer holds 0x0000000d\n")
     assert vault.inside() == {21, 31}
     many = opsdeck(vault.dsn, "keys", "revoke", "21", "31", *why, "--publish", "--json", **configured(vault)).json
     assert many["outcome"] == "done"
