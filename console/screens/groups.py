@@ -220,7 +220,7 @@ class GroupsScreen(DeckScreen[Groups]):
     def action_filter(self) -> None:
         if not typed(self, "/"):
             hint = "status:5xx !class:burst key:0x… customer:42 @saved"
-            text = " ".join(self.question.wanted.chips())
+            text = "".join(f"{chip} " for chip in self.question.wanted.chips())  # what is typed comes behind it
             self.query_one(Prompt).open("narrow", "/", text=text, hint=hint)
 
     def action_clear(self) -> None:

@@ -164,7 +164,8 @@ class RequestsScreen(DeckScreen[Batch]):
         if typed(self, "/"):
             return
         hint = "status:5xx !class:burst key:0x… customer:42 slower-than:500ms"
-        self.query_one(Prompt).open("narrow", "/", text=" ".join(self.filtered_by.chips()), hint=hint)
+        text = "".join(f"{chip} " for chip in self.filtered_by.chips())  # what is typed comes behind it
+        self.query_one(Prompt).open("narrow", "/", text=text, hint=hint)
 
     def action_clear(self) -> None:
         self.narrow("")

@@ -222,6 +222,11 @@ async def test_a_filter_shows_only_what_it_lets_through_and_ctrl_l_shows_all_aga
         log(business, 5, 7, ago_s=0)
         log(business, 7, 8, ago_s=0, status=500)
         await deck.until(lambda: numbers(deck.lines) == [3, 4, 7], "the new error alone")
+        await deck.press("/")
+        await deck.paste("path:r7")
+        await deck.press("enter")
+        await deck.sees("[status:5xx]  [path:/r7]")
+        await deck.until(lambda: numbers(deck.lines) == [7], "both together")
         await deck.press("ctrl+l")
         await deck.until(lambda: numbers(deck.lines) == list(range(8)), "all again")
 
