@@ -17,6 +17,7 @@ from widgets.tone import TONE_CLASSES, Palette, Spans, Tone, clean, inked, tone_
 
 _GLYPHS = "█▓▒░≡·"  # all in the font of the Linux console
 _TONES = (Tone.GOOD, Tone.NOTICE, Tone.WARN, Tone.ACCENT, Tone.BAD, Tone.DIM)
+_HALF = "▄"
 _TRACE = "_"
 _TROUBLE = (Tone.WARN, Tone.BAD)  # the worse last
 
@@ -127,11 +128,16 @@ def _columns(buckets: tuple[tuple[int, ...], ...], room: int) -> tuple[int, list
 
 
 def _stack(counts: tuple[int, ...], peak: int, rows: int, tones: tuple[Tone, ...]) -> Spans:
-    """The cells of one column, from the bottom."""
-    height = ceil(sum(counts) / peak * rows - 0.5) or int(any(counts))
+    """The cells of one column, from the bottom. The top one of the first label may be half a cell; less is a line."""
+    halves = round(sum(counts) / peak * rows * 2)
+    height = ceil(halves / 2)
     drawn = shares(counts, height, every=False)
     kinds = [(_GLYPHS[i % len(_GLYPHS)], tones[i % len(tones)]) for i in range(len(counts))]
     cells = [kind for kind, n in zip(kinds, drawn, strict=True) for _ in range(n)]
+    if halves % 2 and cells[-1][0] == _GLYPHS[0]:
+        cells[-1] = (_HALF, cells[-1][1])
+    if not cells and any(counts):
+        cells = [(_TRACE, kinds[counts.index(max(counts))][1])]
     traces = [tone for (_, tone), count, n in zip(kinds, counts, drawn, strict=True) if count and not n]
     trouble = [tone for tone in _TROUBLE if tone in traces]
     if trouble:

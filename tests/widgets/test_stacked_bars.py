@@ -91,7 +91,7 @@ async def test_a_single_failure_among_many_is_a_thin_line_on_top_and_a_harmless_
     async with app.run_test(size=(6 + 3, 12)):
         failing, fine, full = columns(app.view)
         assert failing == fine + "_"
-        assert set(fine) == {"█"}
+        assert set(fine) == {"█", "▄"}
         assert full == "█" * (len(full) - 1) + "_"  # no cell left above it
 
 
@@ -100,6 +100,12 @@ async def test_a_share_of_half_a_cell_is_drawn_as_a_cell() -> None:
     async with app.run_test(size=(6 + 2, 14)):
         much, little = columns(app.view)
         assert (much[-1], little[-1]) == ("▒", "_")
+
+
+async def test_a_column_is_as_high_as_its_count_also_where_there_are_few_lines() -> None:
+    app = BarsApp(of((1000, 0, 0), (740, 0, 0), (260, 0, 0), (10, 0, 0), (0, 0, 0)))
+    async with app.run_test(size=(6 + 5, 3)):
+        assert columns(app.view) == ["██", "█▄", "▄", "_", ""]
 
 
 async def test_of_two_traces_the_worse_is_shown() -> None:
