@@ -11,6 +11,7 @@ import pytest
 from console.parts.log_feed import LogFeed
 from db.audit import Actor
 from db.database import Database
+from db.errors import TimedOut
 from db.source import Batch, RequestFilter, Source
 from tests.console.conftest import CUSTOMER
 from tests.console.screens import Operator, console, query
@@ -298,13 +299,31 @@ async def test_a_marked_row_is_found_again(business: str) -> None:
         assert "●" not in deck.line(" r57 ")
 
 
-async def test_bars_over_time_come_and_go_and_zoom_around_the_rows_in_view(business: str) -> None:
+async def test_bars_over_time_come_and_go_and_zoom_around_the_rows_in_view(
+    business: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log(business, 0, 60, ago_s=5)
     async with console(business) as deck:
         await deck.press("4")
         await follows(deck, 59)
+        breakdown, histogram = deck.app.source.breakdown, deck.app.source.breakdown.histogram
+
+        async def slow(*what: object) -> object:
+            await asyncio.sleep(2.3)  # longer than the bars stay without being counted anew
+            return await histogram(*what)  # type: ignore[arg-type]
+
+        async def late(*_: object) -> object:
+            raise TimedOut("canceling statement due to statement timeout")
+
+        monkeypatch.setattr(breakdown, "histogram", slow)
         await deck.press("h")
         await deck.sees("guaranteed 100%", "(requests in 5 s)")
+        monkeypatch.setattr(breakdown, "histogram", late)
+        await deck.press("minus")
+        await deck.sees("The bars were not counted", "A wider time (-)")
+        monkeypatch.setattr(breakdown, "histogram", histogram)
+        await deck.press("plus")
+        await deck.sees("(requests in 5 s)")
         await deck.press("plus")
         await deck.sees("(requests in 2 s)")
         await deck.press("minus", "minus", "minus")
