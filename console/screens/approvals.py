@@ -66,7 +66,7 @@ class ApprovalsScreen(DeckScreen[tuple[Approval, ...]]):
         row = self.table.cursor_row
         whole = "" if row is None else f"{row.command}\n{row.asker}: {row.reason}"
         if row is not None and row.decided_by is not None:
-            whole += f"\napproved by {row.decided_by}: {row.asked_by} does it again to carry it out, once"
+            whole += f"\napproved by {row.decided_by}: {row.asker} does it again to carry it out, once"
         self.query_one("#whole", Static).update(whole)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

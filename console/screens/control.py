@@ -138,8 +138,8 @@ class ControlScreen(DeckScreen[ControlSnapshot]):
 
     def action_maintenance(self) -> None:
         if self.snapshot is None:
-            return
-        if self.snapshot.control.maintenance_mode:
+            self.notify("The flags are not loaded yet: once more in a moment.", timeout=4)
+        elif self.snapshot.control.maintenance_mode:
             self.deck.performer.start(SetMaintenance(on=False))
         else:
             self.query_one(Prompt).open("maintenance", "on for", hint="30m, 2h; empty: until turned off")

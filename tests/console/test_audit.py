@@ -128,7 +128,7 @@ async def test_a_request_is_seen_and_approved_by_another(business: str) -> None:
         await deck.sees("Approve what ann asks for", "says: unpaid")
         await deck.type("looked at it")
         await deck.press("enter", "tab", "enter")
-        await deck.sees("ann does it again to carry it out", "Approved: opsdeck customers suspend 7")
+        await deck.sees("does it again to carry it out", "Approved: opsdeck customers suspend 7")
         await deck.sees_no("to approve")
         query(business, "UPDATE console.approval SET asked_by = %s", getpass.getuser())
         deck.app.vitals.wake()

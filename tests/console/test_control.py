@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -40,7 +41,12 @@ def test_how_the_log_is_kept_in_words(parts: int, minutes: int, uncompressed: in
 
 async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_who_and_why(dsn: str) -> None:
     async with console(dsn) as deck:
-        await deck.say(":", "control")
+        with psycopg.connect(dsn) as other:
+            other.execute("LOCK TABLE console.vault_version IN ACCESS EXCLUSIVE MODE")
+            await deck.say(":", "control")
+            await deck.sees("loading …")
+            await deck.press("ctrl+t")
+            await deck.sees("The flags are not loaded yet")
         await deck.sees("maintenance_mode", "off", "pauses new signups, nothing else", "log kept for", "No vault was")
         await deck.press("n")
         await deck.sees("nothing to compare with")
