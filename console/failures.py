@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from console.settings import UsageError
 from db.chain.errors import ChainError
 from db.errors import (
+    Blocked,
     DatabaseError,
     Denied,
     NotLetIn,
@@ -54,6 +55,11 @@ _WORDINGS: dict[type[Exception], _Wording] = {
     ),
     Unavailable: _Wording(
         "error", "the database does not answer: ", "Check host, port and network, or wait", UNREACHABLE
+    ),
+    Blocked: _Wording(
+        "warning",
+        "no answer in the time set: ",
+        "Another session holds a lock; :database, or `opsdeck database show`, tells who waits for whom",
     ),
     TimedOut: _Wording(
         "warning", "no answer in the time set: ", "Narrow the search, or raise statement_timeout_s in the profile"

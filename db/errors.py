@@ -34,6 +34,10 @@ class TimedOut(DatabaseError):
     """A timeout, a deadlock, or a standby that had to go on ended the query; nothing was changed."""
 
 
+class Blocked(TimedOut):
+    """Another session held a lock on what was asked for."""
+
+
 class Stale(DatabaseError):
     """The row changed since it was shown; nothing was changed."""
 
@@ -103,7 +107,9 @@ def translated() -> Generator[None]:
         yield
     except PoolTimeout as error:
         raise Unavailable("no connection could be had in time") from error
-    except (pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure) as error:
+    except pg.LockNotAvailable as error:
+        raise Blocked(_first_line(error)) from error
+    except (pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure) as error:
         raise TimedOut(_first_line(error)) from error
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
         raise Denied(_denied(_first_line(error))) from error

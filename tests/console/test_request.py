@@ -78,6 +78,8 @@ async def test_the_explanation_is_there_before_what_was_around_it(business: str)
             await deck.sees("Blame:", "looking …")
             await deck.sees("at most: no answer in the time set")
             assert "status 200" in deck.text
+            await deck.press("escape")
+            await deck.until(lambda: "Another session holds a lock; :database, or" in deck.prose, "what to look at")
 
 
 async def test_the_address_is_shown_for_a_reason_that_is_on_record_and_never_the_address(business: str) -> None:
