@@ -62,7 +62,7 @@ async def settle_on_screen(deck: Operator, dsn: str) -> None:
     await confirm(deck, "Dismiss DepositEvent of 0.000001 USDC", "is dismissed")
     await deck.sees("dismiss-event by", "Reopen")
     await deck.press("ctrl+u")
-    await confirm(deck, "dismissed → unmatched", "is unmatched again")
+    await confirm(deck, "dismissed → unmatched", "waits again: unmatched")
     await deck.sees("reopen-event by", "Assign")
     await deck.press("ctrl+n")
     await deck.type("nobody")

@@ -222,9 +222,9 @@ def settled_from_a_shell(dsn: str, chain: Callable[..., Result], stray: Digest) 
     assert "--reason is missing" in chain("accept", disputed).complained(2)
     refused = chain("assign", nobody, "--customer", "99", *why)
     assert (refused.code, "there is no customer 99" in refused.err) == (1, True)
-    assert "is unmatched, not conflict; assign it" in chain("keep", nobody, *why).err
+    assert "is unmatched, not in conflict; assign it" in chain("keep", nobody, *why).err
     assert "conflict → mirrored" not in chain("accept", disputed, *why).err
-    assert "is mirrored, not conflict" in chain("accept", disputed, *why).err
+    assert "is mirrored, not in conflict" in chain("accept", disputed, *why).err
     done = chain("assign", nobody, "--customer", "3", *why, "--json").json
     assert (done["outcome"], done["after"]["customer:3"]) == ("done", {"escrow_contract_id": "0x" + "77" * 32})
     assert "is mirrored, not unmatched" in chain("dismiss", nobody, *why).err

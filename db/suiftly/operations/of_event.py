@@ -106,7 +106,7 @@ class OfEvent(Operation):
             instead = _INSTEAD.get(found.outcome)
             why = f": {found.note}" if found.note and found.outcome not in OPEN else ""
             more = f"; {instead}" if instead else ""
-            raise Refused(f"the event is {found.outcome.replace('_', ' ')}, not {self.source}{more}{why}")
+            raise Refused(f"the event is {_words(found.outcome)}, not {_words(self.source)}{more}{why}")
         return found
 
     def expect(self, version: str) -> None:
@@ -132,6 +132,10 @@ class OfEvent(Operation):
             "ledger_id": ledger_id,
         }
         await connection.execute(_SETTLE, row)
+
+
+def _words(outcome: str) -> str:
+    return "in conflict" if outcome == "conflict" else outcome.replace("_", " ")
 
 
 def version_of(*parts: object) -> str:

@@ -39,7 +39,7 @@ class ReopenEvent(OfEvent):
         return Change(
             before={self.event.subject: {"outcome": found.outcome, "note": found.note}},
             after={self.event.subject: {"outcome": outcome}},
-            message=f"The event {self.event} is {outcome} again",
+            message=f"The event {self.event} waits again: {outcome}",
         )
 
 

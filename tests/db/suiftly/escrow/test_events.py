@@ -171,7 +171,7 @@ async def test_an_event_is_assigned_as_if_the_account_had_been_known(world: Worl
         "1 other event(s) of the account follow with the next `opsdeck chain sync`.",
     )
     refusals = {
-        "is conflict, not unmatched; accept the chain's": AssignEvent(EventId(CONFLICT, 0), customer_id=3),
+        "is in conflict, not unmatched; accept the chain's": AssignEvent(EventId(CONFLICT, 0), customer_id=3),
         "moves no money that opsdeck can read": AssignEvent(EventId(world.unknown, 0), customer_id=3),
         "there is no customer 99": AssignEvent(EventId(world.pair, 0), customer_id=99),
         "there is no event": AssignEvent(EventId(world.pair, 7), customer_id=3),
@@ -247,7 +247,7 @@ async def test_a_conflict_is_settled_for_the_chain(world: World) -> None:
     [settled] = world.inbox("kind = 'charge' AND customer_id = 1")
     assert (settled["outcome"], settled["e"], settled["l"]) == ("mirrored", True, True)
     assert settled["note"].endswith("; the chain is accepted: as the support ticket says")
-    assert "is mirrored, not conflict" in await world.refused(operation)
+    assert "is mirrored, not in conflict" in await world.refused(operation)
     assert (await world.sync()) == {}
     detail = await world.source.escrow_events.find(EventId(CONFLICT, 0))
     assert detail is not None
@@ -278,7 +278,7 @@ async def test_a_conflict_is_settled_for_the_books_and_what_is_nobodys_is_dismis
     amounts = [row[1] for row in (*world.escrow_of(1), *world.escrow_of(2))]
     assert sorted(amounts)[:3] == [Decimal("0.07"), Decimal("0.11"), Decimal("0.12")]
     assert ("charge", -11) in world.ledger_of(2)
-    assert "is dismissed, not conflict" in await world.refused(keep)
+    assert "is dismissed, not in conflict" in await world.refused(keep)
     assert "reopen it first: the books have under this digest: " in await world.refused(DismissEvent(EventId(PAIR, 0)))
     # Whoever becomes a customer later does not get what was dismissed.
     for operation in (DismissEvent(EventId(world.later, 0)), DismissEvent(EventId(world.unknown, 0))):
@@ -304,7 +304,7 @@ async def test_a_conflict_is_settled_for_the_books_and_what_is_nobodys_is_dismis
     await world.done(ReopenEvent(EventId(world.unknown, 0)))
     assert await world.sync() == {"mirrored": 1}
     assert world.ledger_of(3)[-1] == ("charge", -30)
-    assert "is conflict again" in await world.done(ReopenEvent(EventId(PAIR, 0)))
+    assert "waits again: conflict" in await world.done(ReopenEvent(EventId(PAIR, 0)))
     await world.done(AcceptChain(EventId(PAIR, 0)))
     assert sorted(row[1] for row in world.escrow_of(1))[:1] == [Decimal("0.11")], "the row that was kept is set right"
     assert "is mirrored, not dismissed" in await world.refused(ReopenEvent(EventId(PAIR, 0)))
