@@ -77,7 +77,8 @@ class ConfirmScreen(Dialog[Answer | None]):
             with VerticalScroll(id="effects", can_focus=False):
                 first, rest = _split(preview.changes)
                 yield Static("\n".join((*first, *preview.consequences)), markup=False)
-                yield Static("looking at the log …" if self._blast_radius else "", id="radius", markup=False)
+                if self._blast_radius is not None:
+                    yield Static("looking at the log …", id="radius", markup=False)
                 if rest:
                     yield Static("\n".join(rest), markup=False)
             if self._why:

@@ -59,6 +59,8 @@ async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_
         await deck.press("enter")
         await deck.sees("Turn maintenance mode on", "gateways serve on", "It ends at 2", ":")
         assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC +│", deck.text), "to the second"
+        ends, why = (next(y for y, line in enumerate(deck.lines) if words in line) for words in ("It ends at", "Why?"))
+        assert why - ends == 2, "no room is kept for a blast radius that there is not"
         await deck.press("escape")
         await deck.sees("Nothing was changed")
         assert query(dsn, "SELECT maintenance_mode FROM system_control") == [(False,)]
