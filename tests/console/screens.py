@@ -140,6 +140,13 @@ class Operator:
 
         return await self.until(none_there, f"the screen shows none of {parts}", wait_s)
 
+    async def down_to(self, part: str) -> None:
+        """Moves the cursor of the first list down to the line that begins with `part`."""
+        while f"› {part}" not in self.text:
+            before = self.line("›")
+            await self.press("down")
+            await self.until(lambda before=before: self.line("›") != before, f"the cursor moves on to {part}")
+
     async def never_sees(self, *parts: str, for_s: float) -> None:
         """Looks again and again: none of these may come."""
         deadline = monotonic() + for_s
@@ -189,6 +196,14 @@ def query(dsn: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection:
         cursor = connection.execute(statement, values)  # pyright: ignore
         return cursor.fetchall() if cursor.description else []
+
+
+@asynccontextmanager
+async def locked(dsn: str, table: str) -> AsyncGenerator[None]:
+    """Another session has the table for itself. In a thread, as it may have to wait for the console in this one."""
+    with psycopg.connect(dsn) as other:
+        await asyncio.to_thread(other.execute, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        yield
 
 
 def hint(dsn: str, topic: str) -> None:

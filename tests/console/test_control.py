@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -13,7 +12,7 @@ from console.settings import Profile, Settings
 from db.database import Database
 from db.source import LogKeeping, SystemControl
 from tests.console.command import all_of
-from tests.console.screens import Operator, WatchedDeck, console, operator_at, query
+from tests.console.screens import Operator, WatchedDeck, console, locked, operator_at, query
 from tests.db.suiftly.jobs.publishing import Press, business, press, revoke
 
 SURE = ("--reason", "moving house", "--yes")
@@ -41,8 +40,7 @@ def test_how_the_log_is_kept_in_words(parts: int, minutes: int, uncompressed: in
 
 async def test_maintenance_is_turned_on_for_a_while_and_off_again_and_told_with_who_and_why(dsn: str) -> None:
     async with console(dsn) as deck:
-        with psycopg.connect(dsn) as other:
-            other.execute("LOCK TABLE console.vault_version IN ACCESS EXCLUSIVE MODE")
+        async with locked(dsn, "console.vault_version"):
             await deck.say(":", "control")
             await deck.sees("loading …")
             await deck.press("ctrl+t")

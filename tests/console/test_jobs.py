@@ -3,7 +3,6 @@
 import getpass
 from pathlib import Path
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -12,7 +11,7 @@ from console.words import pace_words
 from db.database import Database
 from db.source import Pace
 from tests.console.conftest import CUSTOMER
-from tests.console.screens import WatchedDeck, console, operator_at, query
+from tests.console.screens import WatchedDeck, console, locked, operator_at, query
 from tests.db.seed import add_request
 from tests.db.suiftly.jobs.publishing import Press, press
 from tests.db.suiftly.jobs.publishing import business as vault_business
@@ -55,8 +54,7 @@ async def test_a_dry_run_says_what_it_would_do_and_a_run_does_it(business: str) 
     async with console(business) as deck:
         await deck.say(":", "jobs")
         await deck.sees("aggregate-usage", "never run", "No run is on record.")
-        while "› aggregate-usage" not in deck.text:
-            await deck.press("down")
+        await deck.down_to("aggregate-usage")
         await deck.press("ctrl+e")
         await deck.sees("(dry run) would count 3 rows")
         assert query(business, metered)[0][0] == before
@@ -111,8 +109,7 @@ async def test_the_history_is_narrowed_an_error_read_whole_and_a_run_repeated(bu
         await deck.say(":", "jobs")
         await deck.sees("rolled", "late", "in ")
         await deck.sees("cron: 500 of 2,000 customers · 10/s · 2 min left")
-        while "› calculate-bills" not in deck.text:
-            await deck.press("down")
+        await deck.down_to("calculate-bills")
         await deck.press("ctrl+x")
         await deck.until(
             lambda: f"{getpass.getuser()} asked it to stop" in deck.prose, "everybody sees that it was asked"
@@ -142,8 +139,7 @@ async def test_a_vault_that_warns_is_published_all_the_same_with_the_number_type
     async with operator_at(WatchedDeck(vault.source, settings)) as deck:
         await deck.say(":", "jobs")
         await deck.sees("Dry run")
-        while "› generate-ma-vault" not in deck.text:
-            await deck.press("down")
+        await deck.down_to("generate-ma-vault")
         assert "Publish anyway" not in deck.footer
         await deck.press("ctrl+r")
         await deck.sees("Run generate-ma-vault")
@@ -160,11 +156,9 @@ async def test_a_vault_that_warns_is_published_all_the_same_with_the_number_type
 async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> None:
     async with console(business) as deck:
         await deck.say(":", "jobs clean-up")
-        with psycopg.connect(business) as other:
-            other.execute("LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE")
+        async with locked(business, "refresh_tokens"):
             await deck.sees("history of clean-up")
-            while "› clean-up" not in deck.text:
-                await deck.press("down")
+            await deck.down_to("clean-up")
             await deck.press("ctrl+r")
             await deck.sees("Cancel")
             await deck.press("tab", "enter")
@@ -180,12 +174,10 @@ async def test_leaving_over_a_running_job_is_asked_for_twice(business: str) -> N
 async def test_a_third_job_waits_so_that_a_change_still_finds_a_connection(business: str) -> None:
     async with console(business) as deck:
         await deck.say(":", "jobs")
-        with psycopg.connect(business) as other:
-            other.execute("LOCK TABLE console.capture_state IN ACCESS EXCLUSIVE MODE")
+        async with locked(business, "console.capture_state"):
             for job in ("aggregate-usage", "roll-up-traffic", "maintain-partitions"):
                 await deck.say(":", f"jobs {job}")
-                while f"› {job}" not in deck.text:
-                    await deck.press("down")
+                await deck.down_to(job)
                 await deck.press("ctrl+r")
             await deck.sees("2 jobs run here; it begins when one of them has ended.")
         await deck.sees("maintain-partitions: succeeded")

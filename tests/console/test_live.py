@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db.audit import Actor
 from db.database import Database, Limits
 from db.perform import perform
 from db.suiftly.operations.revoke_keys import RevokeKeys
-from tests.console.screens import console, cut_connections, query
+from tests.console.screens import console, cut_connections, locked, query
 from tests.console.test_requests import follows, log, numbers
 
 
@@ -200,8 +199,6 @@ async def test_a_replica_that_is_away_is_told_and_only_the_log_waits_for_it(busi
 
 async def test_a_log_that_does_not_answer_takes_nothing_else_from_the_header(business: str) -> None:
     query(business, "UPDATE system_control SET maintenance_mode = true")
-    with psycopg.connect(business) as other:
-        other.execute("LOCK TABLE haproxy_raw_logs IN ACCESS EXCLUSIVE MODE")
-        async with console(business, limits=Limits(lock_s=0.2)) as deck:
-            await deck.until(lambda: "▲ served keys: not known" in deck.header, "what is not known is said")
-            assert "MAINTENANCE" in deck.header
+    async with locked(business, "haproxy_raw_logs"), console(business, limits=Limits(lock_s=0.2)) as deck:
+        await deck.until(lambda: "▲ served keys: not known" in deck.header, "what is not known is said")
+        assert "MAINTENANCE" in deck.header
