@@ -124,6 +124,12 @@ class OpsDeck(App[int]):
             event.text = hide_keys(event.text)
         await super().on_event(event)
 
+    def on_idle(self) -> None:
+        """Has the screen look for what it has to paint: what it was told while Textual held updates back would else
+        wait for its next message, the screen before in sight until then."""
+        if self.is_running and self.screen_stack:
+            self.screen.check_idle()
+
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """A key that is typed by hand is hidden as well, in whatever line, before anything is painted."""
         if isinstance(event.widget, Input):

@@ -128,6 +128,21 @@ async def test_brackets_go_back_and_ahead_through_the_places(same_business: str)
             await heading(deck, title)
 
 
+async def test_what_changed_while_updates_were_held_back_is_painted(same_business: str) -> None:
+    """Textual holds them back itself, for a moment at each new screen, and longer while the line of keys is made."""
+    async with console(same_business) as deck:
+        for digit, title in (("2", "customers"), ("3", "keys")):
+            await deck.press(digit)
+            await heading(deck, title)
+        await deck.sees("0x0000002a")
+        with deck.app.batch_update():
+            await deck.press("2")
+            await asyncio.sleep(0.5)
+            held = deck.app.painted
+        await deck.until(lambda: deck.app.painted > held, "the screen that was gone to is painted", wait_s=3.0)
+        assert "  customers  " in deck.header
+
+
 async def test_brackets_undo_a_search_and_do_it_again_and_a_digit_keeps_it(same_business: str) -> None:
     async with console(same_business) as deck:
         await deck.press("2")
