@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import LiteralString
+from typing import LiteralString, TypeVar
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -11,6 +11,8 @@ from psycopg.rows import class_row
 from db.database import Database
 from db.page import Page, page_of
 from db.suiftly.escrow.books import MIRRORED
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +118,27 @@ class Ledger:
         self, customer: int, *, after: tuple[datetime, UUID] | None = None, limit: int = 100
     ) -> Page[LedgerEntry]:
         """Entries with the balance after each, newest first, behind the one with that time and id."""
-        at, entry = after or (None, None)
-        parameters = {"customer": customer, "at": at, "id": entry, "limit": limit + 1}
-        async with self._database.reading() as connection:
-            cursor = connection.cursor(row_factory=class_row(LedgerEntry))
-            await cursor.execute(_LEDGER, parameters)
-            return page_of(await cursor.fetchall(), limit)
+        return await self._page(_LEDGER, LedgerEntry, customer, after, limit)
 
     async def escrow(
         self, customer: int, *, after: tuple[datetime, int] | None = None, limit: int = 100
     ) -> Page[EscrowEntry]:
         """Events of the escrow as mirrored, newest first, behind the one with that time and id."""
-        at, event = after or (None, None)
-        parameters = {"customer": customer, "at": at, "id": event, "limit": limit + 1}
+        return await self._page(_ESCROW, EscrowEntry, customer, after, limit)
+
+    async def _page(
+        self,
+        query: LiteralString,
+        row: type[_Row],
+        customer: int,
+        after: tuple[datetime, UUID] | tuple[datetime, int] | None,
+        limit: int,
+    ) -> Page[_Row]:
+        at, last = after or (None, None)
+        parameters = {"customer": customer, "at": at, "id": last, "limit": limit + 1}
         async with self._database.reading() as connection:
-            cursor = connection.cursor(row_factory=class_row(EscrowEntry))
-            await cursor.execute(_ESCROW, parameters)
+            cursor = connection.cursor(row_factory=class_row(row))
+            await cursor.execute(query, parameters)
             return page_of(await cursor.fetchall(), limit)
 
     async def entry_at(self, customer: int, entry: UUID) -> datetime | None:

@@ -31,7 +31,7 @@ class GroupBy(StrEnum):
 
 
 # Rows that a filter cannot tell apart are one group.
-_VALUES: Final[dict[GroupBy, LiteralString]] = {
+VALUES: Final[dict[GroupBy, LiteralString]] = {
     GroupBy.CUSTOMER: "coalesce(customer_id, 0)",
     GroupBy.KEY: "api_key_fp",
     GroupBy.EVENT: "event_type",
@@ -51,7 +51,7 @@ _SUMS: LiteralString = """
 def _groups(by: GroupBy, condition: LiteralString) -> LiteralString:
     return (
         "SELECT value, requests, errors, newest, count(*) OVER (), sum(requests) OVER ()::bigint,"
-        " sum(errors) OVER ()::bigint FROM (SELECT " + _VALUES[by] + " AS value, " + _SUMS + _WINDOW
+        " sum(errors) OVER ()::bigint FROM (SELECT " + VALUES[by] + " AS value, " + _SUMS + _WINDOW
         + "(" + condition + ") GROUP BY 1) groups ORDER BY requests DESC, value LIMIT %(limit)s"
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def _groups(by: GroupBy, condition: LiteralString) -> LiteralString:
 def _latencies(by: GroupBy, condition: LiteralString) -> LiteralString:
     array: LiteralString = "text[]" if by in (GroupBy.PATH, GroupBy.CLASS) else "int8[]"
     return (
-        "SELECT value, slot, sum(repeat)::bigint FROM (SELECT " + _VALUES[by] + " AS value,"
+        "SELECT value, slot, sum(repeat)::bigint FROM (SELECT " + VALUES[by] + " AS value,"
         " width_bucket(greatest(time_total, 0), console.latency_bounds()) - 1 AS slot, repeat" + _WINDOW
         + "traffic_type IN (1, 2) AND (" + condition + ")) served WHERE value = ANY(%(values)s::" + array
         + ") GROUP BY 1, 2"

@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 
 from db.database import Connection, Database
 from db.errors import Refused
+from db.suiftly.log.breakdown import VALUES, GroupBy
 from db.suiftly.usage.plan import CUSTOMER_MINUTES, KNOWN_LIVE, LOG_SPAN, Kept, fleet_table, what_is_kept
 from db.suiftly.usage.rollups import not_rolled_up
 from db.suiftly.usage.window import DAY, HOUR, MINUTE, UsageQuestion, Window, ceiling, floor, window_of
@@ -23,12 +24,6 @@ class TopBy(StrEnum):
     PATH = "path"
 
 
-_LOGGED: Final[dict[TopBy, LiteralString]] = {
-    TopBy.CUSTOMER: "coalesce(customer_id, 0)",
-    TopBy.KEY: "api_key_fp",
-    TopBy.SERVER: "server_id & 255",
-    TopBy.PATH: "ltrim(path_prefix, '/')",
-}
 # `counted` has value, requests, errors and before; rows of nothing but the period before make no group.
 _BIGGEST: LiteralString = """
     SELECT value, requests, errors, before, sum(requests) OVER ()::bigint, count(*) OVER ()
@@ -76,7 +71,7 @@ _BY_DAY: Final[tuple[LiteralString, LiteralString]] = ("traffic_customer_day", "
 
 def _logged(by: TopBy, condition: LiteralString) -> LiteralString:
     return (
-        "WITH counted AS (SELECT " + _LOGGED[by] + """ AS value,
+        "WITH counted AS (SELECT " + VALUES[GroupBy(by)] + """ AS value,
             sum(repeat) FILTER (WHERE timestamp >= %(start)s) AS requests,
             sum(repeat) FILTER (WHERE timestamp >= %(start)s AND status_code BETWEEN 400 AND 599) AS errors,
             sum(repeat) FILTER (WHERE timestamp < %(before_until)s) AS before
